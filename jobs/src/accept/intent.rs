@@ -1,0 +1,130 @@
+//! What a chat message asks for: a playbook run, an answer, or nothing.
+
+use agents::{
+    commands::{self, Command, help_text},
+    playbooks::{Catalogue, parameters},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ChatMessage;
+use crate::{
+    Error, Tx,
+    kinds::{new_job, post_chat::PostChat, run_playbook::RunPlaybook},
+    queue::NewJob,
+    stations::Station,
+};
+
+/// Event types that carry what somebody said.
+const MESSAGE_TYPES: [&str; 3] = ["message", "message.created", "chat.message"];
+/// Names the agent itself posts under.
+const OWN_NAMES: [&str; 3] = ["agent", "@agent", "vtoc-agent"];
+
+/// What a message asks for.
+pub(super) enum Intent {
+    /// A job.
+    Work(Box<Work>),
+    /// Nothing, with the reason.
+    Ignore(String),
+}
+
+/// The job, and the action it is when it is one.
+pub(super) struct Work {
+    pub(super) job: NewJob,
+    pub(super) action: Option<Action>,
+}
+
+/// What the audit says.
+pub(super) struct Action {
+    pub(super) audit_id: Uuid,
+    pub(super) tool_name: String,
+    pub(super) input: Value,
+    pub(super) channel: Option<String>,
+    pub(super) initiator: Option<String>,
+}
+
+pub(super) async fn of(tx: &mut Tx, catalogue: &Catalogue, station: Option<&Station>, message: &ChatMessage) -> Result<Intent, Error> {
+    let ignore = |reason: &str| Ok(Intent::Ignore(reason.to_owned()));
+    if let Some(r#type) = &message.r#type
+        && !MESSAGE_TYPES.contains(&r#type.as_str())
+    {
+        return ignore("events of this type have nothing to do here");
+    }
+    let user = message.user.as_ref();
+    if user.is_some_and(|user| [&user.id, &user.name].into_iter().flatten().any(|name| OWN_NAMES.contains(&name.to_lowercase().as_str()))) {
+        return ignore("the agent's own messages are not commands");
+    }
+    let Some(station) = station else {
+        return ignore("no station: name one in the body, post to a station's channel, or configure a default station");
+    };
+    let asked = Asked { catalogue, station, message };
+    Ok(match commands::parse(&message.text, catalogue, station.role) {
+        None => Intent::Ignore("the message doesn't address @agent".to_owned()),
+        Some(Command::Run { playbook, given }) => asked.run(&playbook, &given)?,
+        Some(Command::Help) => asked.reply(help_text(catalogue, station.role))?,
+        Some(Command::Status) => asked.reply(status(tx, station).await?)?,
+        Some(Command::Unclear { said, why }) => asked.list(&format!("I can't take {said:?}: {why}."))?,
+        Some(Command::Unknown { said }) => asked.list(&format!("I don't know what {said:?} means."))?,
+    })
+}
+
+/// One message with what is needed to answer it.
+struct Asked<'a> {
+    catalogue: &'a Catalogue,
+    station: &'a Station,
+    message: &'a ChatMessage,
+}
+
+impl Asked<'_> {
+    fn run(&self, name: &str, given: &std::collections::BTreeMap<String, String>) -> Result<Intent, Error> {
+        let Some(playbook) = self.catalogue.get(name).filter(|playbook| playbook.roles.contains(&self.station.role)) else {
+            return self.list(&format!("Station {} has no playbook {name:?}.", self.station.slug));
+        };
+        let parameters = match parameters(playbook, given) {
+            Ok(parameters) => parameters,
+            Err(error) => return self.list(&format!("I can't run {name}: {error}.")),
+        };
+        let user = self.message.user.as_ref();
+        let initiator = user.and_then(|user| user.id.clone().or_else(|| user.name.clone()));
+        let audit_id = Uuid::now_v7();
+        let run = RunPlaybook {
+            playbook: playbook.name.clone(),
+            parameters: parameters.clone(),
+            channel: self.message.channel.clone(),
+            thread: self.message.thread.clone(),
+            requested_by: initiator.clone(),
+            audit_id: Some(audit_id),
+        };
+        let action = Action { audit_id, tool_name: run.playbook.clone(), input: json!(parameters), channel: run.channel.clone(), initiator };
+        Ok(Intent::Work(Box::new(Work { job: new_job(&run, Some(self.station.id))?, action: Some(action) })))
+    }
+
+    /// An answer to what can't be done is what can.
+    fn list(&self, why: &str) -> Result<Intent, Error> {
+        self.reply(format!("{why}\n\n{}", help_text(self.catalogue, self.station.role)))
+    }
+
+    fn reply(&self, text: String) -> Result<Intent, Error> {
+        let channel = self.message.channel.clone().unwrap_or_else(|| self.station.default_channel.clone());
+        let post = PostChat { channel, thread: self.message.thread.clone(), text, audit_id: None };
+        Ok(Intent::Work(Box::new(Work { job: new_job(&post, Some(self.station.id))?, action: None })))
+    }
+}
+
+/// How the station is doing, from counts that stop at a thousand.
+async fn status(tx: &mut Tx, station: &Station) -> Result<String, Error> {
+    let row = sqlx::query!(
+        r#"select
+            (select count(*) from (select from vtoc.job_ready where station_id = $1 limit 1000) r) as "ready!",
+            (select count(*) from (select from vtoc.job_running where station_id = $1 limit 1000) r) as "running!",
+            (select count(*) from (select from vtoc.job_finished where state = 'dead' and station_id = $1 and finished_at > (select vtoc.clock()) - interval '1 day' limit 1000) r) as "dead!""#,
+        station.id.0
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    let workers = crate::workers::live(tx).await?;
+    Ok(format!(
+        "{}: {} jobs waiting, {} running, {} dead within a day; {workers} workers.",
+        station.callsign, row.ready, row.running, row.dead
+    ))
+}

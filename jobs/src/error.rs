@@ -1,0 +1,71 @@
+//! What can go wrong in a call into this package, said in terms of what the caller can do about it.
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database can't be reached or didn't answer within its deadline: try again later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A page cursor that no answer of ours contained.
+    #[error("the cursor is not one of ours")]
+    BadCursor,
+    /// An argument outside what the field accepts.
+    #[error("{field}: {detail}")]
+    Invalid {
+        /// The argument's name.
+        field: &'static str,
+        /// What it should have been.
+        detail: String,
+    },
+    /// The attempt's lease is gone: nothing was written, and nothing of this attempt counts any more.
+    #[error("the lease of this attempt is gone")]
+    Stale,
+    /// A defect, or a database that isn't ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// An [`Error::Invalid`] for `field`.
+    pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::Invalid { field, detail: detail.into() }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// SQLSTATE classes of a server that is going away, out of resources, or was told to stop the statement.
+fn passes_with_time(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "53" | "57" | "58")) || matches!(code, "40001" | "40P01" | "55P03")
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            // A connection cut in the middle of a message.
+            sqlx::Error::Protocol(_) => Self::Unavailable(error.to_string()),
+            sqlx::Error::Database(database) if database.code().is_some_and(|code| passes_with_time(&code)) => {
+                Self::Unavailable(database.message().to_owned())
+            }
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes_with_time;
+
+    #[test]
+    fn shutdowns_full_disks_and_deadlocks_pass_but_syntax_errors_stay() {
+        assert!(["57P01", "53100", "08006", "40P01", "55P03"].into_iter().all(passes_with_time));
+        assert!(!["42601", "23505", "", "5"].into_iter().any(passes_with_time));
+    }
+}

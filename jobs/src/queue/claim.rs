@@ -1,0 +1,263 @@
+//! Claiming: one statement takes as many jobs as there are free slots, under one lease with one token.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::enqueue::interval;
+use crate::{Database, Error, JobId, Scope, StationId};
+
+/// What a worker process asks for.
+#[derive(Debug, Clone)]
+pub struct Claim<'a> {
+    /// The process.
+    pub worker: Uuid,
+    /// Queues it drains.
+    pub queues: &'a [String],
+    /// Kinds it knows; others are left alone.
+    pub kinds: &'a [String],
+    /// Jobs at most.
+    pub limit: u32,
+    /// How long the lease lasts unless it is renewed.
+    pub lease: Duration,
+}
+
+/// A job under a lease.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Its key.
+    pub key: i64,
+    /// What people call it.
+    pub id: JobId,
+    /// The claim's token: fences every change.
+    pub token: i64,
+    /// The queue it came from.
+    pub queue: String,
+    /// What it does.
+    pub kind: String,
+    /// Whose it is.
+    pub station: Option<StationId>,
+    /// This attempt, from 1.
+    pub attempt: i16,
+    /// Attempts at most.
+    pub attempts_max: i16,
+    /// When it was enqueued.
+    pub enqueued_at: DateTime<Utc>,
+    /// W3C trace context of whoever enqueued it.
+    pub trace_parent: Option<String>,
+    /// The kind's own fields, undecoded.
+    pub payload: Box<RawValue>,
+}
+
+struct ClaimedRow {
+    key: i64,
+    token: i64,
+    queue: String,
+    kind: String,
+    station_id: Option<i64>,
+    attempt: i16,
+    attempts_max: i16,
+    enqueued_at: DateTime<Utc>,
+    trace_parent: Option<String>,
+    payload: Json<Box<RawValue>>,
+}
+
+impl From<ClaimedRow> for Claimed {
+    fn from(row: ClaimedRow) -> Self {
+        Self {
+            key: row.key,
+            id: JobId::new(row.key, row.enqueued_at),
+            token: row.token,
+            queue: row.queue,
+            kind: row.kind,
+            station: row.station_id.map(StationId),
+            attempt: row.attempt,
+            attempts_max: row.attempts_max,
+            enqueued_at: row.enqueued_at,
+            trace_parent: row.trace_parent,
+            payload: row.payload.0,
+        }
+    }
+}
+
+/// Takes up to `limit` due jobs: higher priority first, then the one that has been due longest.
+///
+/// # Errors
+/// [`Error::Unavailable`] without the database. A claim whose answer was lost stays claimed until its lease ends.
+pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed>, Error> {
+    database
+        .bounded(async {
+            let mut tx = database.begin(Scope::Fleet).await?;
+            let rows = sqlx::query_as!(
+                ClaimedRow,
+                r#"with picked as (
+                    select r.ctid, r.priority, r.run_at, r.id
+                    from unnest($1::text[]) q (queue)
+                    cross join lateral (
+                        select ready.ctid, ready.priority, ready.run_at, ready.id
+                        from vtoc.job_ready ready
+                        where ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
+                        order by ready.priority desc, ready.run_at, ready.id
+                        limit $3
+                        for update skip locked
+                    ) r
+                    order by r.priority desc, r.run_at, r.id
+                    limit $3
+                ),
+                taken as (
+                    delete from vtoc.job_ready
+                    where ctid = any(array(select ctid from picked))
+                    returning id, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count
+                ),
+                lease as (
+                    insert into vtoc.job_lease (token, worker_id, lease_until)
+                    select nextval('vtoc.lease_token'), $4, vtoc.clock() + $5
+                    where exists (select from taken)
+                    returning token
+                ),
+                running as (
+                    insert into vtoc.job_running (id, token, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count, started_at)
+                    select t.id, l.token, t.queue, t.kind, t.station_id, t.priority, t.keyed, t.suspect, t.attempt + 1, t.attempts_max, t.crash_count, vtoc.clock()
+                    from taken t
+                    cross join lease l
+                )
+                select t.id as key, l.token, t.queue, t.kind, t.station_id, (t.attempt + 1)::smallint as "attempt!", t.attempts_max, j.enqueued_at,
+                    j.trace_parent, j.payload as "payload: Json<Box<RawValue>>"
+                from taken t
+                cross join lease l
+                join vtoc.job j on j.id = t.id"#,
+                claim.queues,
+                claim.kinds,
+                i64::from(claim.limit),
+                claim.worker,
+                interval(claim.lease)
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(rows.into_iter().map(Claimed::from).collect())
+        })
+        .await
+}
+
+/// Takes the one suspect that has been due longest, for a process that runs nothing else.
+///
+/// # Errors
+/// As [`claim`].
+pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Option<Claimed>, Error> {
+    database
+        .bounded(async {
+            let mut tx = database.begin(Scope::Fleet).await?;
+            let row = sqlx::query_as!(
+                ClaimedRow,
+                r#"with picked as (
+                    select ctid
+                    from vtoc.job_ready
+                    where queue = any($1) and due and suspect and kind = any($2)
+                    order by run_at
+                    limit 1
+                    for update skip locked
+                ),
+                taken as (
+                    delete from vtoc.job_ready
+                    where ctid = any(array(select ctid from picked))
+                    returning id, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count
+                ),
+                lease as (
+                    insert into vtoc.job_lease (token, worker_id, lease_until)
+                    select nextval('vtoc.lease_token'), $3, vtoc.clock() + $4
+                    where exists (select from taken)
+                    returning token
+                ),
+                running as (
+                    insert into vtoc.job_running (id, token, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count, started_at)
+                    select t.id, l.token, t.queue, t.kind, t.station_id, t.priority, t.keyed, t.suspect, t.attempt + 1, t.attempts_max, t.crash_count, vtoc.clock()
+                    from taken t
+                    cross join lease l
+                )
+                select t.id as key, l.token, t.queue, t.kind, t.station_id, (t.attempt + 1)::smallint as "attempt!", t.attempts_max, j.enqueued_at,
+                    j.trace_parent, j.payload as "payload: Json<Box<RawValue>>"
+                from taken t
+                cross join lease l
+                join vtoc.job j on j.id = t.id"#,
+                claim.queues,
+                claim.kinds,
+                claim.worker,
+                interval(claim.lease)
+            )
+            .fetch_optional(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(row.map(Claimed::from))
+        })
+        .await
+}
+
+/// What a look around before a claim found.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// Jobs whose time had come and that may be claimed now.
+    pub promoted: u64,
+    /// How long until the next job's time comes.
+    pub next_due_in: Option<Duration>,
+    /// Whether there are jobs to claim.
+    pub due: bool,
+    /// Whether a suspect waits for a process of its own.
+    pub suspects: bool,
+    /// Jobs of this process that somebody asked to stop, with the reason.
+    pub cancelled: Vec<(i64, String)>,
+}
+
+/// Marks jobs whose time has come and reports what else a worker should know, once a poll.
+///
+/// # Errors
+/// [`Error::Unavailable`] without the database.
+pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &[String]) -> Result<Look, Error> {
+    database
+        .bounded(async {
+            let mut tx = database.begin(Scope::Fleet).await?;
+            let row = sqlx::query!(
+                r#"with come as (
+                    select id
+                    from vtoc.job_ready
+                    where not due and run_at <= (select vtoc.clock())
+                    order by run_at
+                    limit 1000
+                    for update skip locked
+                ),
+                promoted as (
+                    update vtoc.job_ready r
+                    set due = true
+                    from come
+                    where r.id = come.id
+                    returning r.id
+                )
+                select (select count(*) from promoted) as "promoted!",
+                    (select (extract(epoch from min(run_at) - vtoc.clock()) * 1000)::bigint
+                        from vtoc.job_ready
+                        where not due and run_at > (select vtoc.clock())) as next_due_ms,
+                    exists (select from promoted)
+                        or exists (select from vtoc.job_ready where queue = any($2) and due and not suspect and kind = any($3)) as "due!",
+                    exists (select from vtoc.job_ready where queue = any($2) and due and suspect and kind = any($3)) as "suspects!",
+                    array(select job_id from vtoc.job_cancel where worker_id = $1 order by job_id) as "cancelled!",
+                    array(select reason from vtoc.job_cancel where worker_id = $1 order by job_id) as "reasons!""#,
+                worker,
+                queues,
+                kinds
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(Look {
+                promoted: row.promoted.unsigned_abs(),
+                next_due_in: row.next_due_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
+                due: row.due,
+                suspects: row.suspects,
+                cancelled: row.cancelled.into_iter().zip(row.reasons).collect(),
+            })
+        })
+        .await
+}

@@ -1,0 +1,173 @@
+//! Enqueue: in the caller's transaction, one or many, with keys that make a repeat the same job.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::postgres::types::PgInterval;
+
+use crate::{Error, JobId, StationId, Tx};
+
+/// Payload bytes at most, as JSON text.
+pub const PAYLOAD_MAX: usize = 256 * 1024;
+
+/// A job to enqueue.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Which queue holds it.
+    pub queue: String,
+    /// What it does: a released kind's name.
+    pub kind: String,
+    /// Whose it is; none is the fleet's.
+    pub station: Option<StationId>,
+    /// Higher first.
+    pub priority: i16,
+    /// How long from now until it may run.
+    pub delay: Duration,
+    /// Attempts at most.
+    pub attempts_max: i16,
+    /// What makes a repeat the same job.
+    pub dedupe: Option<Dedupe>,
+    /// The job on whose behalf.
+    pub parent: Option<JobId>,
+    /// W3C trace context.
+    pub trace_parent: Option<String>,
+    /// The kind's own fields.
+    pub payload: Value,
+}
+
+/// A key, unique per station and kind among live jobs.
+#[derive(Debug, Clone)]
+pub struct Dedupe {
+    /// The key.
+    pub key: String,
+    /// How long it stays taken after the job has finished.
+    pub keep_for: Option<Duration>,
+}
+
+/// What an enqueue came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The job: the new one, or the one that holds the key.
+    pub id: JobId,
+    /// Whether it is new.
+    pub fresh: bool,
+}
+
+/// Enqueues `jobs` in the caller's transaction and answers in their order. A taken key is no error. The transaction must
+/// be in fleet scope, or in the scope of the one station all jobs belong to. Wake the workers after the commit.
+///
+/// # Errors
+/// [`Error::Invalid`] for a payload over the cap (then nothing was sent and the transaction still stands).
+pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = Columns::of(jobs)?;
+    let rows = sqlx::query!(
+        r#"with given as materialized (
+            select u.position, nextval('vtoc.job_id') as id, vtoc.clock() as now, u.queue, u.kind, u.station_id, u.priority, u.delay, u.attempts_max,
+                u.dedupe_key, u.keep_for, u.parent_id, u.trace_parent, u.payload
+            from unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::interval[], $6::smallint[], $7::text[], $8::interval[],
+                $9::bigint[], $10::text[], $11::jsonb[]) with ordinality
+                as u (queue, kind, station_id, priority, delay, attempts_max, dedupe_key, keep_for, parent_id, trace_parent, payload, position)
+        ),
+        -- Sorted, so that two batches with the same keys wait for each other instead of deadlocking. Taking the row's lock
+        -- either way keeps its job live until this transaction ends.
+        key as (
+            insert into vtoc.job_unique as held (station_id, kind, key, job_id, keep_for)
+            select distinct on (coalesce(station_id, 0), kind, dedupe_key) coalesce(station_id, 0), kind, dedupe_key, id, keep_for
+            from given
+            where dedupe_key is not null
+            order by coalesce(station_id, 0), kind, dedupe_key, position
+            on conflict (station_id, kind, key) do update
+            set job_id = case when held.expires_at <= vtoc.clock() then excluded.job_id else held.job_id end,
+                keep_for = case when held.expires_at <= vtoc.clock() then excluded.keep_for else held.keep_for end,
+                expires_at = case when held.expires_at <= vtoc.clock() then null else held.expires_at end
+            returning station_id, kind, key, job_id
+        ),
+        fresh as (
+            select given.*
+            from given
+            left join key on key.station_id = coalesce(given.station_id, 0) and key.kind = given.kind and key.key = given.dedupe_key
+            where given.dedupe_key is null or key.job_id = given.id
+        ),
+        body as (
+            insert into vtoc.job (id, enqueued_at, queue, kind, station_id, priority, attempts_max, dedupe_key, parent_id, trace_parent, payload)
+            select id, now, queue, kind, station_id, priority, attempts_max, dedupe_key, parent_id, trace_parent, payload
+            from fresh
+        ),
+        ready as (
+            insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, keyed, attempts_max)
+            select id, queue, kind, station_id, priority, now + delay, delay <= interval '0', dedupe_key is not null, attempts_max
+            from fresh
+        )
+        select coalesce(key.job_id, given.id) as "id!",
+            coalesce(key.job_id, given.id) = given.id as "fresh!",
+            case when coalesce(key.job_id, given.id) = given.id then given.now
+                else coalesce(twin.now, held.enqueued_at) end as "enqueued_at!"
+        from given
+        left join key on key.station_id = coalesce(given.station_id, 0) and key.kind = given.kind and key.key = given.dedupe_key
+        left join given twin on twin.id = key.job_id
+        left join vtoc.job held on held.id = key.job_id
+        order by given.position"#,
+        &columns.queue,
+        &columns.kind,
+        &columns.station as &[Option<i64>],
+        &columns.priority,
+        &columns.delay,
+        &columns.attempts_max,
+        &columns.dedupe_key as &[Option<String>],
+        &columns.keep_for as &[Option<PgInterval>],
+        &columns.parent as &[Option<i64>],
+        &columns.trace_parent as &[Option<String>],
+        &columns.payload
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect())
+}
+
+
+#[derive(Default)]
+struct Columns {
+    queue: Vec<String>,
+    kind: Vec<String>,
+    station: Vec<Option<i64>>,
+    priority: Vec<i16>,
+    delay: Vec<PgInterval>,
+    attempts_max: Vec<i16>,
+    dedupe_key: Vec<Option<String>>,
+    keep_for: Vec<Option<PgInterval>>,
+    parent: Vec<Option<i64>>,
+    trace_parent: Vec<Option<String>>,
+    payload: Vec<Value>,
+}
+
+impl Columns {
+    fn of(jobs: &[NewJob]) -> Result<Self, Error> {
+        let mut columns = Self::default();
+        for job in jobs {
+            let bytes = job.payload.to_string().len();
+            if bytes > PAYLOAD_MAX {
+                return Err(Error::invalid("payload", format!("{bytes} bytes, at most {PAYLOAD_MAX} are allowed")));
+            }
+            columns.queue.push(job.queue.clone());
+            columns.kind.push(job.kind.clone());
+            columns.station.push(job.station.map(|station| station.0));
+            columns.priority.push(job.priority);
+            columns.delay.push(interval(job.delay));
+            columns.attempts_max.push(job.attempts_max);
+            columns.dedupe_key.push(job.dedupe.as_ref().map(|dedupe| dedupe.key.clone()));
+            columns.keep_for.push(job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).map(interval));
+            columns.parent.push(job.parent.map(JobId::key));
+            columns.trace_parent.push(job.trace_parent.clone());
+            columns.payload.push(job.payload.clone());
+        }
+        Ok(columns)
+    }
+}
+
+/// A duration as Postgres takes it; microseconds, at most some 290,000 years.
+pub(crate) fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+}

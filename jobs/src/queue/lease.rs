@@ -1,0 +1,117 @@
+//! Leases: renewed while their process lives, given up when it can't.
+
+use std::{collections::HashSet, time::Duration};
+
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    enqueue::interval,
+    finish::{Outcome, finish_in},
+};
+use crate::{ConnectOptions, Database, Error, Scope, database::connect_options};
+
+/// The renewer's own connection: no pool, so that nothing else in the process can keep it waiting.
+#[derive(Debug)]
+pub struct Renewer {
+    connection: PgConnection,
+    deadline: Duration,
+}
+
+impl Renewer {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when nobody answers in time.
+    pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
+        let connect_options = connect_options(url, options)?;
+        let connection = tokio::time::timeout(options.deadline, PgConnection::connect_with(&connect_options))
+            .await
+            .map_err(|_| Error::Unavailable("no connection within the deadline".to_owned()))??;
+        Ok(Self { connection, deadline: options.deadline })
+    }
+
+    /// Renews `tokens` for `lease` from now and marks the worker as seen. Answers with the tokens that still stood.
+    /// After an error the connection is not to be used again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database doesn't answer in time.
+    pub async fn renew(&mut self, worker: Uuid, tokens: &[i64], lease: Duration) -> Result<HashSet<i64>, Error> {
+        let connection = &mut self.connection;
+        let work = async {
+            let mut tx = Connection::begin_with(connection, "begin; set local role vtoc_queue").await?;
+            let held = sqlx::query_scalar!(
+                "with seen as (
+                    update vtoc.worker
+                    set seen_at = vtoc.clock()
+                    where id = $1
+                )
+                update vtoc.job_lease
+                set lease_until = vtoc.clock() + $3
+                where token = any($2)
+                returning token",
+                worker,
+                tokens,
+                interval(lease)
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(held.into_iter().collect())
+        };
+        tokio::time::timeout(self.deadline, work).await.map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
+    }
+
+    /// Writes the result of attempts whose handler can't, because it holds its thread beyond its time limit.
+    ///
+    /// # Errors
+    /// As [`Renewer::renew`].
+    pub async fn overrule(&mut self, outcomes: &[Outcome]) -> Result<(), Error> {
+        let connection = &mut self.connection;
+        let work = async {
+            let mut tx = Connection::begin_with(connection, "begin; set local role vtoc_queue").await?;
+            for chunk in outcomes.chunks(100) {
+                finish_in(&mut tx, chunk).await?;
+            }
+            tx.commit().await?;
+            Ok(())
+        };
+        tokio::time::timeout(self.deadline, work).await.map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
+    }
+}
+
+/// Takes the blame back for attempts that a sweep counted as crashes although their process lived on (it was stopped, or
+/// cut off): their results came with a stale token. Answers how many were cleared.
+///
+/// # Errors
+/// [`Error::Unavailable`] without the database.
+pub async fn clear_blame(database: &Database, stale: &[(i64, i64)]) -> Result<u64, Error> {
+    let (keys, tokens): (Vec<i64>, Vec<i64>) = stale.iter().copied().unzip();
+    database
+        .bounded(async {
+            let mut tx = database.begin(Scope::Fleet).await?;
+            let cleared = sqlx::query_scalar!(
+                r#"with cleared as (
+                    update vtoc.job_attempt a
+                    set outcome = 'given_up', error = 'its process was away longer than its lease'
+                    from unnest($1::bigint[], $2::bigint[]) as u (id, token)
+                    where a.job_id = u.id and a.token = u.token and a.outcome = 'crashed'
+                    returning a.job_id
+                ),
+                trusted as (
+                    update vtoc.job_ready r
+                    set suspect = false, crash_count = greatest(r.crash_count - 1, 0)
+                    from cleared
+                    where r.id = cleared.job_id
+                )
+                select count(*) as "count!" from cleared"#,
+                &keys,
+                &tokens
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(cleared.unsigned_abs())
+        })
+        .await
+}

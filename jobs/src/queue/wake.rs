@@ -1,0 +1,106 @@
+//! Wake-ups: a hint that there is work, sent after the commit on a connection of its own. The first goes out at once, the
+//! rest are gathered for 5 ms. A lost hint costs one poll interval and nothing else.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use sqlx::{Connection, PgConnection, postgres::PgListener};
+use tokio::sync::mpsc;
+
+use crate::{ConnectOptions, Error, database::connect_options};
+
+const CHANNEL: &str = "vtoc_wake";
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Sends hints. Cheap to clone; never blocks and never fails.
+#[derive(Debug, Clone)]
+pub struct Wake {
+    queues: Option<mpsc::UnboundedSender<Arc<str>>>,
+}
+
+impl Wake {
+    /// Starts the task that sends; it ends when the last clone is dropped. Must be called in a runtime.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a URL that isn't one.
+    pub fn start(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
+        let options = connect_options(url, options)?;
+        let (queues, received) = mpsc::unbounded_channel();
+        tokio::spawn(send(options, received));
+        Ok(Self { queues: Some(queues) })
+    }
+
+    /// Sends nothing: workers find work by polling.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { queues: None }
+    }
+
+    /// Says that `queue` has work. Call it after the commit.
+    pub fn hint(&self, queue: &str) {
+        if let Some(queues) = &self.queues {
+            // The receiver only goes away with the runtime.
+            let _ = queues.send(queue.into());
+        }
+    }
+}
+
+async fn send(options: sqlx::postgres::PgConnectOptions, mut received: mpsc::UnboundedReceiver<Arc<str>>) {
+    let mut connection: Option<PgConnection> = None;
+    while let Some(first) = received.recv().await {
+        let mut queues = BTreeSet::from([first]);
+        while let Ok(more) = received.try_recv() {
+            queues.insert(more);
+        }
+        let payload = queues.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(",");
+        if let Err(error) = notify(&mut connection, &options, &payload).await {
+            connection = None;
+            tracing::debug!(%error, "a wake-up was lost; workers find the work by polling");
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+}
+
+async fn notify(connection: &mut Option<PgConnection>, options: &sqlx::postgres::PgConnectOptions, payload: &str) -> Result<(), sqlx::Error> {
+    let open = match connection {
+        Some(open) => open,
+        None => connection.insert(PgConnection::connect_with(options).await?),
+    };
+    let sent = sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(open);
+    tokio::time::timeout(Duration::from_secs(5), sent).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    Ok(())
+}
+
+/// Receives hints on a connection of its own.
+#[derive(Debug)]
+pub struct Listener {
+    listener: PgListener,
+}
+
+impl Listener {
+    /// Connects and listens.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when nobody answers.
+    pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).acquire_timeout(options.acquire_timeout).connect_lazy_with(connect_options(url, options)?);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.ignore_pool_close_event(true);
+        listener.listen(CHANNEL).await?;
+        Ok(Self { listener })
+    }
+
+    /// Waits for a hint about one of `queues`. Also returns after a lost connection was restored, since hints may have
+    /// been missed meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the connection is lost and can't be restored now.
+    pub async fn hinted(&mut self, queues: &[String]) -> Result<(), Error> {
+        loop {
+            match self.listener.try_recv().await? {
+                None => return Ok(()),
+                Some(hint) if hint.payload().split(',').any(|hinted| queues.iter().any(|queue| queue == hinted)) => return Ok(()),
+                Some(_) => {}
+            }
+        }
+    }
+}

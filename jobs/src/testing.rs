@@ -1,0 +1,126 @@
+//! For tests: a database of one's own in milliseconds, cloned from a template that was migrated once, on the cluster that
+//! `VTOC_TEST_DATABASE_URL` names (`scripts/test` starts one), and the verbs to look at and move the queue.
+
+use std::{future::Future, time::Duration};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{ConnectOptions, Database, migrate, provision, stations::{self, NewStation, Role, Station}};
+
+const LOGIN_PASSWORD: &str = "only-on-a-cluster-made-for-tests";
+
+/// A migrated database that belongs to one test. It is dropped with the cluster, or by the next test run.
+#[derive(Debug, Clone)]
+pub struct TestDatabase {
+    /// The application's URL: a login without rights of its own.
+    pub url: String,
+    /// The owner's URL, for looking behind the scenes.
+    pub owner_url: String,
+    /// A pool over `url`.
+    pub database: Database,
+}
+
+impl TestDatabase {
+    /// A database of one's own.
+    ///
+    /// # Panics
+    /// Without `VTOC_TEST_DATABASE_URL`; run the tests by `scripts/test`.
+    pub async fn new() -> Self {
+        let admin = std::env::var("VTOC_TEST_DATABASE_URL").expect("VTOC_TEST_DATABASE_URL names a cluster for tests: run scripts/test");
+        Self::on(&admin).await
+    }
+
+    /// A database of one's own on the cluster of `admin_url`, whose login is a superuser.
+    pub async fn on(admin_url: &str) -> Self {
+        let template = template(admin_url).await;
+        let name = format!("t_{}", Uuid::now_v7().simple());
+        let mut admin = PgConnection::connect(admin_url).await.expect("the test cluster answers");
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {template}"))).execute(&mut admin).await.expect("the template can be cloned");
+        sqlx::raw_sql(AssertSqlSafe(format!("grant connect on database {name} to vtoc_test_app"))).execute(&mut admin).await.expect("the login exists");
+        let owner_url = with_database(admin_url, &name);
+        let mut url = Url::parse(&owner_url).expect("a URL");
+        url.set_username("vtoc_test_app").expect("a URL with a host");
+        url.set_password(Some(LOGIN_PASSWORD)).expect("a URL with a host");
+        let url = String::from(url);
+        let database = Database::connect_lazy(&url, &ConnectOptions::default()).expect("a URL");
+        Self { url, owner_url, database }
+    }
+
+    /// A connection as the owner: sees and may do everything.
+    pub async fn owner(&self) -> PgConnection {
+        PgConnection::connect(&self.owner_url).await.expect("the test cluster answers")
+    }
+
+    /// Registers a station named `slug`, whose channel has the same name.
+    pub async fn station(&self, slug: &str, role: Role) -> Station {
+        let new = NewStation {
+            slug: slug.to_owned(),
+            callsign: slug.to_uppercase(),
+            role,
+            time_zone: "UTC".to_owned(),
+            default_channel: slug.to_owned(),
+        };
+        stations::register(&self.database, &new).await.expect("the station is well-formed")
+    }
+
+    /// Moves the queue's clock by `seconds` from the real time.
+    pub async fn set_clock_ahead(&self, seconds: i64) {
+        let replace = format!(
+            "create or replace function vtoc.clock() returns timestamptz language sql volatile parallel safe as 'select clock_timestamp() + interval ''{seconds} s'''"
+        );
+        sqlx::raw_sql(AssertSqlSafe(replace)).execute(&mut self.owner().await).await.expect("the clock can be moved");
+    }
+
+    /// One number out of the database, as the owner sees it.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let row: (i64,) = sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.owner().await).await.expect("the statement is right");
+        row.0
+    }
+
+    /// One text out of the database, as the owner sees it.
+    pub async fn text(&self, sql: &str) -> Option<String> {
+        let row: Option<(Option<String>,)> = sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_optional(&mut self.owner().await).await.expect("the statement is right");
+        row.and_then(|row| row.0)
+    }
+
+    /// Runs a statement as the owner.
+    pub async fn execute(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.owner().await).await.expect("the statement is right");
+    }
+}
+
+/// Waits until `condition` answers true, and fails the test after `limit`.
+///
+/// # Panics
+/// When the condition isn't met in time.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) {
+    let started = tokio::time::Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The template of these migrations, made by whichever test comes first.
+async fn template(admin_url: &str) -> String {
+    let name = format!("vtoc_template_{}", migrate::fingerprint());
+    let mut admin = PgConnection::connect(admin_url).await.expect("the test cluster answers");
+    sqlx::raw_sql("select pg_advisory_lock(7061)").execute(&mut admin).await.expect("a lock");
+    let there: (bool,) = sqlx::query_as("select exists (select from pg_database where datname = $1 and datistemplate)").bind(&name).fetch_one(&mut admin).await.expect("a query");
+    if !there.0 {
+        sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).execute(&mut admin).await.expect("a leftover can be dropped");
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut admin).await.expect("a database can be made");
+        provision::installation(&with_database(admin_url, &name), "vtoc_test_app", LOGIN_PASSWORD).await.expect("the migrations run");
+        sqlx::raw_sql(AssertSqlSafe(format!("alter database {name} is_template true"))).execute(&mut admin).await.expect("a template");
+    }
+    sqlx::raw_sql("select pg_advisory_unlock(7061)").execute(&mut admin).await.expect("the lock is ours");
+    name
+}
+
+fn with_database(url: &str, name: &str) -> String {
+    let mut url = Url::parse(url).expect("a URL");
+    url.set_path(name);
+    url.into()
+}

@@ -1,0 +1,147 @@
+-- The queue. A job is an immutable wide row (job); where it stands is said by the one narrow row it has in job_ready or
+-- job_running, and at its end by a row in job_finished. docs/queue-design.md says why.
+create sequence vtoc.job_id as bigint;
+create sequence vtoc.lease_token as bigint;
+
+create table vtoc.worker (
+    id uuid primary key,
+    name text not null,
+    pid integer not null,
+    queues text[] not null,
+    kinds text[] not null,
+    concurrency integer not null,
+    isolated boolean not null,
+    started_at timestamptz not null default vtoc.clock(),
+    seen_at timestamptz not null default vtoc.clock(),
+    stopped_at timestamptz
+);
+comment on table vtoc.worker is 'one row a worker process; isolated ones run a single suspect job';
+
+create table vtoc.job (
+    id bigint primary key default nextval('vtoc.job_id'),
+    enqueued_at timestamptz not null default vtoc.clock(),
+    queue text not null,
+    kind text not null,
+    station_id bigint references vtoc.station (id),
+    priority smallint not null default 0,
+    attempts_max smallint not null constraint job_attempts_max_positive check (attempts_max > 0),
+    dedupe_key text,
+    parent_id bigint,
+    trace_parent text,
+    payload jsonb not null constraint job_payload_cap check (pg_column_size(payload) <= 262144)
+);
+comment on table vtoc.job is 'what is to be done; never updated';
+
+create table vtoc.job_ready (
+    id bigint primary key,
+    queue text not null,
+    kind text not null,
+    station_id bigint,
+    priority smallint not null,
+    run_at timestamptz not null,
+    due boolean not null,
+    suspect boolean not null default false,
+    keyed boolean not null,
+    attempt smallint not null default 0,
+    attempts_max smallint not null,
+    crash_count smallint not null default 0
+) with (autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+comment on table vtoc.job_ready is 'jobs that may run at run_at; due is set when that time has come, so that the claim never steps over later ones';
+comment on column vtoc.job_ready.attempt is 'attempts burned so far';
+comment on column vtoc.job_ready.suspect is 'its process died with others in flight: it runs alone in a child process';
+create index job_ready_claim on vtoc.job_ready (queue, priority desc, run_at, id) where due and not suspect;
+create index job_ready_suspect on vtoc.job_ready (queue, run_at) where due and suspect;
+create index job_ready_later on vtoc.job_ready (run_at) where not due;
+
+create table vtoc.job_lease (
+    token bigint primary key,
+    worker_id uuid not null,
+    lease_until timestamptz not null
+);
+comment on table vtoc.job_lease is 'one row a claimed batch; its token fences every change to the jobs of the batch';
+
+create table vtoc.job_running (
+    id bigint primary key,
+    token bigint not null,
+    queue text not null,
+    kind text not null,
+    station_id bigint,
+    priority smallint not null,
+    keyed boolean not null,
+    suspect boolean not null,
+    attempt smallint not null,
+    attempts_max smallint not null,
+    crash_count smallint not null,
+    started_at timestamptz not null
+) with (autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+comment on table vtoc.job_running is 'jobs under a lease; attempt is the one under way, durable from the claim on';
+create index job_running_token on vtoc.job_running (token);
+
+create table vtoc.job_finished (
+    expires_at timestamptz not null,
+    id bigint not null,
+    state text not null constraint job_finished_state_terminal check (state in ('done', 'dead', 'cancelled')),
+    queue text not null,
+    kind text not null,
+    station_id bigint,
+    attempt smallint not null,
+    started_at timestamptz,
+    finished_at timestamptz not null,
+    worker_id uuid,
+    output jsonb,
+    error text,
+    primary key (id, expires_at)
+) partition by range (expires_at);
+comment on table vtoc.job_finished is 'how jobs ended; dropped a day at a time once expired';
+create table vtoc.job_finished_default partition of vtoc.job_finished default;
+create index job_finished_newest on vtoc.job_finished (state, finished_at desc, id desc);
+
+create table vtoc.job_attempt (
+    job_id bigint not null,
+    token bigint not null,
+    attempt smallint not null,
+    station_id bigint,
+    worker_id uuid,
+    started_at timestamptz not null,
+    finished_at timestamptz not null,
+    outcome text not null constraint job_attempt_outcome_known check (outcome in
+        ('done', 'retry', 'snooze', 'cancelled', 'dead', 'interrupted', 'timed_out', 'panicked', 'crashed', 'given_up')),
+    error text,
+    primary key (job_id, token)
+);
+comment on table vtoc.job_attempt is 'every attempt that ended, except the only attempt of a job that was done at once: its history row says the same';
+
+create table vtoc.job_unique (
+    station_id bigint not null,
+    kind text not null,
+    key text not null,
+    job_id bigint not null,
+    keep_for interval,
+    expires_at timestamptz,
+    primary key (station_id, kind, key)
+);
+comment on table vtoc.job_unique is 'dedupe keys of live jobs, and of finished ones until expires_at; station 0 is the fleet';
+create index job_unique_job on vtoc.job_unique (job_id);
+
+create table vtoc.job_cancel (
+    job_id bigint primary key,
+    worker_id uuid not null,
+    reason text not null,
+    requested_at timestamptz not null default vtoc.clock()
+);
+comment on table vtoc.job_cancel is 'running jobs that somebody asked to stop; their worker drops the future and deletes the row';
+create index job_cancel_worker on vtoc.job_cancel (worker_id);
+
+create table vtoc.effect (
+    job_id bigint not null,
+    name text not null,
+    station_id bigint,
+    idempotency_key text not null,
+    method text not null,
+    host text not null,
+    status smallint not null,
+    elapsed_ms integer not null,
+    recorded_at timestamptz not null default vtoc.clock(),
+    primary key (job_id, name)
+);
+comment on table vtoc.effect is 'outbound side effects that a far side acknowledged, one row a job and effect name';

@@ -1,0 +1,81 @@
+//! The only file that names apalis' backend traits. Jobs come out of a channel that the claimer fills; nothing is driven
+//! by the worker's polling, and nothing here ever answers with an error, since that would end the worker.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
+    task::{Task, builder::TaskBuilder},
+    worker::context::WorkerContext,
+};
+use futures::future::BoxFuture;
+use jobs::{JobId, queue::Fate};
+use tokio::sync::mpsc;
+use tower::layer::util::Identity;
+
+use crate::{engine::finisher::Results, flights::{Boarded, Facts}};
+
+/// The claimer's channel as apalis sees it.
+pub(crate) struct Lane {
+    jobs: mpsc::Receiver<Boarded>,
+    results: Results,
+    closing: Option<BoxFuture<'static, ()>>,
+}
+
+impl Lane {
+    pub(crate) fn new(jobs: mpsc::Receiver<Boarded>, results: Results) -> Self {
+        Self { jobs, results, closing: None }
+    }
+
+    /// Takes what was claimed and not started, to be released without burning an attempt.
+    fn release(&mut self) -> BoxFuture<'static, ()> {
+        self.jobs.close();
+        let unstarted: Vec<Boarded> = std::iter::from_fn(|| self.jobs.try_recv().ok()).collect();
+        let results = self.results.clone();
+        Box::pin(async move {
+            for job in unstarted {
+                results.settle(&Facts::of(&job.claimed), Fate::Interrupted).await;
+            }
+        })
+    }
+}
+
+impl Backend for Lane {
+    type Task = Task<Boarded>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        self.jobs.poll_recv(cx).map(|job| job.map(|job| Ok(TaskBuilder::new(job).build())))
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        let mut closing = self.closing.take().unwrap_or_else(|| self.release());
+        let polled = Pin::new(&mut closing).poll(cx);
+        self.closing = Some(if polled.is_ready() { Box::pin(std::future::ready(())) } else { closing });
+        polled.map(Ok)
+    }
+}
+
+impl BackendConfig for Lane {
+    type Args = Boarded;
+    type Id = JobId;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Identity;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
+    }
+}

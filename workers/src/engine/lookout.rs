@@ -1,0 +1,93 @@
+//! The lookout: once a poll it marks jobs whose time has come, hears which jobs are called off, sees suspects, and rings
+//! for the claimer. Wake-ups ring sooner; a lost one costs a poll.
+
+use std::{sync::Arc, time::Duration};
+
+use jobs::{
+    ConnectOptions, Database,
+    queue::{
+        claim::{Look, look},
+        wake::Listener,
+    },
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::outage::Outage;
+use crate::{flights::Flights, isolation::Suspects};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Lookout {
+    pub(crate) database: Database,
+    pub(crate) worker: Uuid,
+    pub(crate) queues: Vec<String>,
+    pub(crate) kinds: Vec<String>,
+    pub(crate) poll: Duration,
+    pub(crate) flights: Flights,
+    pub(crate) outage: Outage,
+    pub(crate) bell: Arc<Notify>,
+    pub(crate) suspects: Option<Suspects>,
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Lookout {
+    /// Looks around until the process has ended; calling off goes on while it drains.
+    pub(crate) async fn run(self) {
+        loop {
+            let pause = match look(&self.database, self.worker, &self.queues, &self.kinds).await {
+                Ok(look) => self.act(look),
+                Err(error) => {
+                    self.outage.note(&error);
+                    tracing::warn!(%error, "the database can't be asked for work now");
+                    self.poll
+                }
+            };
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Answers how long until the next look.
+    fn act(&self, look: Look) -> Duration {
+        for (key, reason) in &look.cancelled {
+            self.flights.cancel(*key, reason);
+        }
+        if look.suspects
+            && let Some(suspects) = &self.suspects
+        {
+            suspects.start();
+        }
+        if look.due {
+            self.bell.notify_one();
+        }
+        look.next_due_in.unwrap_or(self.poll).clamp(Duration::from_millis(1), self.poll)
+    }
+}
+
+/// Rings whenever a wake-up for one of `queues` arrives.
+pub(crate) async fn listen(url: String, options: ConnectOptions, queues: Vec<String>, bell: Arc<Notify>, stopping: CancellationToken) {
+    loop {
+        let listening = async {
+            let mut listener = Listener::connect(&url, &options).await?;
+            loop {
+                // Hints sent before now may have been missed.
+                bell.notify_one();
+                listener.hinted(&queues).await?;
+            }
+        };
+        let lost: Result<std::convert::Infallible, jobs::Error> = tokio::select! {
+            () = stopping.cancelled() => return,
+            lost = listening => lost,
+        };
+        let Err(error) = lost;
+        tracing::debug!(%error, "no wake-ups for now; work is found by polling");
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}

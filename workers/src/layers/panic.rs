@@ -1,0 +1,15 @@
+//! A panic is a failed attempt of that job and nothing else.
+
+use std::any::Any;
+
+/// What a panic said.
+#[derive(Debug, thiserror::Error)]
+#[error("panicked: {0}")]
+pub(crate) struct Panicked(String);
+
+/// The handler of apalis' catch-panic layer.
+#[expect(clippy::borrowed_box, reason = "the layer's signature")]
+pub(crate) fn caught(payload: &Box<dyn Any + Send>) -> Panicked {
+    let said = payload.downcast_ref::<&str>().map(ToString::to_string).or_else(|| payload.downcast_ref::<String>().cloned());
+    Panicked(said.unwrap_or_else(|| "with a value that is no text".to_owned()))
+}

@@ -1,0 +1,125 @@
+//! `vtoc-worker`: a process that runs jobs. Settings come from the command line and the environment; secrets from the
+//! environment only.
+
+use std::{path::PathBuf, time::Duration};
+
+use agents::{
+    chat::Chat,
+    outbound::{Client, HostPort, Policy},
+};
+use anyhow::Context;
+use clap::Parser;
+use jobs::{installation, kinds::Kinds};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+use workers::{Config, Isolation, Limits, Role, run};
+
+/// Runs jobs until it is told to stop (SIGTERM, SIGINT), then drains within 25 s.
+#[derive(Debug, Parser)]
+#[command(name = "vtoc-worker", version)]
+struct Arguments {
+    /// Where the jobs are: the application's login
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// Queues to drain
+    #[arg(long, value_delimiter = ',', default_value = "default,playbooks,telemetry,chat,audit")]
+    queues: Vec<String>,
+    /// Jobs at once
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    concurrency: u16,
+    /// Seconds a claim is good for without a renewal; the same for all workers of a fleet
+    #[arg(long, env = "VTOC_LEASE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    lease_seconds: u64,
+    /// Find work by polling alone, as behind a transaction pooler
+    #[arg(long, env = "VTOC_POLL_ONLY")]
+    poll_only: bool,
+    /// Folder with agents.yml and agentkit.yml; the shipped ones without it
+    #[arg(long, env = "VTOC_CONFIG_DIR")]
+    config_dir: Option<PathBuf>,
+    /// Where posts go; without it, the built-in chat of VTOC_URL
+    #[arg(long, env = "CHATKIT_BASE_URL")]
+    chatkit_base_url: Option<Url>,
+    /// The api whose built-in chat is used
+    #[arg(long, env = "VTOC_URL", default_value = "http://127.0.0.1:8080")]
+    vtoc_url: Url,
+    /// What the chat takes as bearer
+    #[arg(long, env = "CHATKIT_API_KEY", hide_env_values = true, default_value = "")]
+    chatkit_api_key: String,
+    /// The chat's organisation
+    #[arg(long, env = "CHATKIT_ORG_ID")]
+    chatkit_org_id: Option<String>,
+    /// This process' id in the registry
+    #[arg(long, hide = true)]
+    worker_id: Option<Uuid>,
+    /// Run one suspect job and end
+    #[arg(long, hide = true)]
+    isolated: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,apalis_core=warn,sqlx=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    // A handler that blocks its thread takes one of these; the engine has threads of its own.
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(4);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().context("no threads")?;
+    let ended = runtime.block_on(serve(arguments));
+    // A handler that holds its thread mustn't keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
+}
+
+async fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    let services = installation::services(installation::files(arguments.config_dir.clone()), chat(&arguments)?)?;
+    let role = if arguments.isolated { Role::Isolated } else { Role::Member };
+    let config = config(&arguments)?;
+    let (worker_id, queues, concurrency) = (config.worker_id, config.queues.join(","), config.concurrency);
+    let stop = stop_on_signal()?;
+    tracing::info!(worker.id = %worker_id, queues, concurrency, ?role, "worker starts");
+    let counters = run(config, Kinds::released(), services, role, stop).await?;
+    tracing::info!(worker.id = %worker_id, ?counters, "worker ends");
+    Ok(())
+}
+
+fn config(arguments: &Arguments) -> anyhow::Result<Config> {
+    let program = std::env::current_exe().context("this program's own path")?.into();
+    let queues = arguments.queues.join(",");
+    let concurrency = if arguments.isolated { 1 } else { usize::from(arguments.concurrency) };
+    Ok(Config {
+        database_url: arguments.database_url.clone(),
+        queues: arguments.queues.clone(),
+        concurrency,
+        limits: Limits { lease: Duration::from_secs(arguments.lease_seconds), ..Limits::default() },
+        isolation: Some(Isolation { program, arguments: vec!["--isolated".into(), "--queues".into(), queues.into()] }),
+        poll_only: arguments.poll_only,
+        worker_id: arguments.worker_id.unwrap_or_else(Uuid::now_v7),
+    })
+}
+
+/// The chat that posts go to. An operator's own base URL may be an internal host; nothing else may.
+fn chat(arguments: &Arguments) -> anyhow::Result<Chat> {
+    let base = match &arguments.chatkit_base_url {
+        Some(url) => url.clone(),
+        None => arguments.vtoc_url.join("chatkit").context("VTOC_URL")?,
+    };
+    let host = HostPort::of(&base).context("the chat's URL names no host")?;
+    let policy = Policy { allow_hosts: vec![host], ..Policy::default() };
+    let client = Client::new(policy).context("the outbound client")?;
+    Ok(Chat::new(client, base, arguments.chatkit_api_key.clone(), arguments.chatkit_org_id.clone()))
+}
+
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
