@@ -1,6 +1,6 @@
 -- Day partitions are made apart and attached, so that nobody who reads or writes the parent waits; they carry row-level
 -- security without any policy and no grants, so the parent is the only way in.
-create function vtoc.add_day_partition(parent regclass, day date) returns boolean
+create function vtoc.add_day_partition(parent text, day date) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s'
 as $$
 declare
@@ -10,7 +10,7 @@ declare
 begin
     select n.nspname, c.relname into schema_name, parent_name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.oid = parent and c.relkind = 'p' and n.nspname in ('vtoc', 'ops', 'intel', 'logistics');
+    where c.oid = to_regclass(parent) and c.relkind = 'p' and n.nspname in ('vtoc', 'ops', 'intel', 'logistics');
     if parent_name is null then
         raise exception '% is not a partitioned table of this fleet', parent;
     end if;
@@ -19,16 +19,16 @@ begin
     if to_regclass(format('%I.%I', schema_name, child_name)) is not null then
         return false;
     end if;
-    execute format('create table %I.%I (like %s including defaults including constraints including storage including comments)', schema_name, child_name, parent);
+    execute format('create table %I.%I (like %I.%I including defaults including constraints including storage including comments)', schema_name, child_name, schema_name, parent_name);
     execute format('alter table %I.%I enable row level security', schema_name, child_name);
     execute format('alter table %I.%I force row level security', schema_name, child_name);
-    execute format('alter table %s attach partition %I.%I for values from (%L) to (%L)', parent, schema_name, child_name,
+    execute format('alter table %I.%I attach partition %I.%I for values from (%L) to (%L)', schema_name, parent_name, schema_name, child_name,
         day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
     return true;
 end
 $$;
-comment on function vtoc.add_day_partition(regclass, date) is 'makes the partition of one UTC day; false when it is there';
-grant execute on function vtoc.add_day_partition(regclass, date) to vtoc_queue, vtoc_ops, vtoc_intel, vtoc_logistics, vtoc_maintenance;
+comment on function vtoc.add_day_partition(text, date) is 'makes the partition of one UTC day; false when it is there';
+grant execute on function vtoc.add_day_partition(text, date) to vtoc_queue, vtoc_ops, vtoc_intel, vtoc_logistics, vtoc_maintenance;
 
 -- The longest retention is 30 days; beyond the days made here rows would fall into the default partition.
 select vtoc.add_day_partition('vtoc.job_finished', (now() at time zone 'UTC')::date + n) from generate_series(0, 33) n;

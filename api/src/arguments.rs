@@ -111,7 +111,8 @@ mod tests {
     fn help_shows_which_secrets_there_are_but_not_their_values() {
         for argument in Arguments::command().get_arguments() {
             let name = argument.get_id().as_str();
-            let secret = ["secret", "token", "key", "url"].iter().any(|word| name.contains(word)) && !name.ends_with("expires_at");
+            let secret = ["secret", "token", "key", "url"].iter().any(|word| name.contains(word))
+                && !name.ends_with("expires_at");
             assert_eq!(argument.is_hide_env_values_set(), secret, "{name}");
         }
     }

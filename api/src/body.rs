@@ -32,7 +32,10 @@ pub(crate) fn stream<B: Buf>(chunks: impl Stream<Item = Result<B, warp::Error>> 
 
 /// Bodies are verified as they were sent, so only the uncompressed ones are read.
 pub(crate) fn refuse_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
-    let plain = headers.get_all(header::CONTENT_ENCODING).iter().all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let plain = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if plain { Ok(()) } else { Err(ApiError::ContentEncoding) }
 }
 
@@ -107,7 +110,8 @@ mod tests {
 
     #[test]
     fn only_identity_is_no_compression() {
-        let coded = |coding| HeaderMap::from_iter([(header::CONTENT_ENCODING, header::HeaderValue::from_static(coding))]);
+        let coded =
+            |coding| HeaderMap::from_iter([(header::CONTENT_ENCODING, header::HeaderValue::from_static(coding))]);
         assert!(refuse_compressed(&HeaderMap::new()).is_ok());
         assert!(refuse_compressed(&coded("Identity")).is_ok());
         assert!(refuse_compressed(&coded("gzip")).is_err());

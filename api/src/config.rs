@@ -66,7 +66,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Unsigned webhooks must be asked for.
-    #[error("CHATKIT_WEBHOOK_SECRET is not set: set it, or VTOC_INSECURE_NO_WEBHOOK_SIGNATURE=1 to accept unsigned webhooks")]
+    #[error(
+        "CHATKIT_WEBHOOK_SECRET is not set: set it, or VTOC_INSECURE_NO_WEBHOOK_SIGNATURE=1 to accept unsigned webhooks"
+    )]
     NoWebhookSecret,
     /// A secret that makes no key.
     #[error("{variable}: {reason}")]
@@ -109,7 +111,9 @@ impl Webhooks {
         };
         let mut secrets = vec![secret("CHATKIT_WEBHOOK_SECRET", current)?];
         if let Some(previous) = filled(settings.previous.as_deref()) {
-            let expires_at = filled(settings.previous_expires_at.as_deref()).and_then(time).ok_or(ConfigError::PreviousWithoutExpiry)?;
+            let expires_at = filled(settings.previous_expires_at.as_deref())
+                .and_then(time)
+                .ok_or(ConfigError::PreviousWithoutExpiry)?;
             secrets.push(secret("CHATKIT_WEBHOOK_SECRET_PREVIOUS", previous)?.until(expires_at));
         }
         Ok(Self::Signed(secrets))
@@ -145,20 +149,30 @@ mod tests {
     use super::*;
 
     fn settings(secret: &str, insecure: &str) -> WebhookSettings {
-        WebhookSettings { secret: Some(secret.to_owned()), insecure: Some(insecure.to_owned()), ..WebhookSettings::default() }
+        WebhookSettings {
+            secret: Some(secret.to_owned()),
+            insecure: Some(insecure.to_owned()),
+            ..WebhookSettings::default()
+        }
     }
 
     #[test]
     fn without_a_secret_only_an_explicit_1_lets_unsigned_webhooks_in() {
         for insecure in ["", "0", "true", "yes"] {
-            assert_eq!(Webhooks::from_settings(&settings(" ", insecure)).err(), Some(ConfigError::NoWebhookSecret), "{insecure}");
+            assert_eq!(
+                Webhooks::from_settings(&settings(" ", insecure)).err(),
+                Some(ConfigError::NoWebhookSecret),
+                "{insecure}"
+            );
         }
         assert!(matches!(Webhooks::from_settings(&settings("", "1")), Ok(Webhooks::Unsigned)));
     }
 
     #[test]
     fn a_secret_wins_over_the_insecure_flag() {
-        assert!(matches!(Webhooks::from_settings(&settings("s3cret", "1")), Ok(Webhooks::Signed(secrets)) if secrets.len() == 1));
+        assert!(
+            matches!(Webhooks::from_settings(&settings("s3cret", "1")), Ok(Webhooks::Signed(secrets)) if secrets.len() == 1)
+        );
     }
 
     #[test]

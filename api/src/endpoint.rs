@@ -47,19 +47,32 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn get<F: Future<Output = Answer> + Send + 'static>(template: &'static str, handler: fn(Call) -> F) -> Self {
+    pub(crate) fn get<F: Future<Output = Answer> + Send + 'static>(
+        template: &'static str,
+        handler: fn(Call) -> F,
+    ) -> Self {
         Self::new(Method::GET, template, handler)
     }
 
-    pub(crate) fn post<F: Future<Output = Answer> + Send + 'static>(template: &'static str, handler: fn(Call) -> F) -> Self {
+    pub(crate) fn post<F: Future<Output = Answer> + Send + 'static>(
+        template: &'static str,
+        handler: fn(Call) -> F,
+    ) -> Self {
         Self::new(Method::POST, template, handler)
     }
 
-    pub(crate) fn put<F: Future<Output = Answer> + Send + 'static>(template: &'static str, handler: fn(Call) -> F) -> Self {
+    pub(crate) fn put<F: Future<Output = Answer> + Send + 'static>(
+        template: &'static str,
+        handler: fn(Call) -> F,
+    ) -> Self {
         Self::new(Method::PUT, template, handler)
     }
 
-    fn new<F: Future<Output = Answer> + Send + 'static>(method: Method, template: &'static str, handler: fn(Call) -> F) -> Self {
+    fn new<F: Future<Output = Answer> + Send + 'static>(
+        method: Method,
+        template: &'static str,
+        handler: fn(Call) -> F,
+    ) -> Self {
         Self { method, template, handler: Arc::new(move |call| handler(call).boxed()) }
     }
 

@@ -63,7 +63,9 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadSignature | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MissingScope(_) | Self::ForeignStation => StatusCode::FORBIDDEN,
-            Self::Malformed(_) | Self::InvalidParameter { .. } | Self::UnknownParameter(_) | Self::BodyAborted => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::InvalidParameter { .. } | Self::UnknownParameter(_) | Self::BodyAborted => {
+                StatusCode::BAD_REQUEST
+            }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -107,9 +109,13 @@ impl ApiError {
     /// The header a status asks for, where it asks for one.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::MethodNotAllowed { allow } => Some((header::ALLOW, HeaderValue::try_from(allow).expect("methods are tokens"))),
+            Self::MethodNotAllowed { allow } => {
+                Some((header::ALLOW, HeaderValue::try_from(allow).expect("methods are tokens")))
+            }
             Self::Unauthenticated => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::MissingScope(_) => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"insufficient_scope\""))),
+            Self::MissingScope(_) => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"insufficient_scope\"")))
+            }
             Self::NotMigrated | Self::Unavailable(_) => Some((header::RETRY_AFTER, RETRY_AFTER)),
             _ => None,
         }

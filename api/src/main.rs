@@ -47,7 +47,9 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let database = Database::connect_lazy(url, &options)?;
     let wake = Wake::start(url, &ConnectOptions { application_name: "vtoc-api-wake", ..options })?;
     let door = Door::new(arguments.config_dir.clone(), arguments.default_station(), wake)?;
-    let listener = TcpListener::bind(&arguments.bind).await.with_context(|| format!("VTOC_BIND: {} can't be bound", arguments.bind))?;
+    let listener = TcpListener::bind(&arguments.bind)
+        .await
+        .with_context(|| format!("VTOC_BIND: {} can't be bound", arguments.bind))?;
     let shutdown = on_signal().context("signals can't be handled")?;
     tracing::info!(address = %listener.local_addr()?, "vtoc-api listens");
     let served = api::serve(config, database.clone(), door, listener, shutdown).await;

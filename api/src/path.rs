@@ -41,7 +41,14 @@ mod tests {
 
     #[test]
     fn other_paths_do_not_match() {
-        for other in ["/chat/ops/messages/", "/chat/ops", "/chat//messages", "chat/ops/messages", "/chat/ops/Messages", "//chat/ops/messages"] {
+        for other in [
+            "/chat/ops/messages/",
+            "/chat/ops",
+            "/chat//messages",
+            "chat/ops/messages",
+            "/chat/ops/Messages",
+            "//chat/ops/messages",
+        ] {
             assert_eq!(captured(other), None, "{other}");
         }
     }

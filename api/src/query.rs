@@ -99,7 +99,13 @@ mod tests {
             assert!(parse(&format!("limit={good}")).unwrap().page().is_ok(), "{good}");
         }
         for bad in ["0", "501", "-1", "", "ten", "1.5", "65537"] {
-            assert!(matches!(parse(&format!("limit={bad}")).unwrap().page(), Err(ApiError::InvalidParameter { parameter: "limit", .. })), "{bad}");
+            assert!(
+                matches!(
+                    parse(&format!("limit={bad}")).unwrap().page(),
+                    Err(ApiError::InvalidParameter { parameter: "limit", .. })
+                ),
+                "{bad}"
+            );
         }
     }
 }

@@ -22,7 +22,13 @@ const BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`Unfinished`] when the drain deadline passed with connections still busy; they were cut off.
-pub async fn serve(config: Config, database: Database, door: Door, listener: TcpListener, shutdown: CancellationToken) -> Result<(), Unfinished> {
+pub async fn serve(
+    config: Config,
+    database: Database,
+    door: Door,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), Unfinished> {
     let limits = config.limits.clone();
     let tasks = TaskTracker::new();
     if matches!(config.webhooks, Webhooks::Unsigned) {

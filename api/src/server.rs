@@ -1,7 +1,9 @@
 //! The accept loop: connections are counted, heads are timed, a panic costs one request, and a shutdown lets what was
 //! accepted finish. Knows nothing of routes.
 
-use std::{convert::Infallible, future::Future, io, iter, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, io, iter, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration,
+};
 
 use futures::FutureExt;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -34,7 +36,12 @@ pub struct Unfinished {
 }
 
 /// Serves `answer` until `shutdown`, then stops accepting and lets what was accepted finish.
-pub(crate) async fn run<A, F>(listener: TcpListener, answer: A, limits: &Limits, shutdown: &CancellationToken) -> Result<(), Unfinished>
+pub(crate) async fn run<A, F>(
+    listener: TcpListener,
+    answer: A,
+    limits: &Limits,
+    shutdown: &CancellationToken,
+) -> Result<(), Unfinished>
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
@@ -43,7 +50,13 @@ where
     let connections = TaskTracker::new();
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let open = |stream, permit| {
-        let connection = Connection { stream, builder: builder(limits), shutdown: shutdown.clone(), cut_off: cut_off.clone(), permit };
+        let connection = Connection {
+            stream,
+            builder: builder(limits),
+            shutdown: shutdown.clone(),
+            cut_off: cut_off.clone(),
+            permit,
+        };
         connections.spawn(connection.serve(answer.clone()));
     };
 

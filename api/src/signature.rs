@@ -57,9 +57,15 @@ pub enum Refused {
 ///
 /// # Errors
 /// [`Refused`], for the log.
-pub fn verify<'h>(secrets: &[Secret], now: DateTime<Utc>, headers: &'h HeaderMap, body: &[u8]) -> Result<Signed<'h>, Refused> {
+pub fn verify<'h>(
+    secrets: &[Secret],
+    now: DateTime<Utc>,
+    headers: &'h HeaderMap,
+    body: &[u8],
+) -> Result<Signed<'h>, Refused> {
     let active = || secrets.iter().filter(|secret| secret.is_active(now));
-    let announces_standard = [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE].into_iter().any(|name| headers.contains_key(name));
+    let announces_standard =
+        [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE].into_iter().any(|name| headers.contains_key(name));
     if announces_standard {
         verify_standard(active(), now, headers, body)
     } else {
@@ -67,7 +73,11 @@ pub fn verify<'h>(secrets: &[Secret], now: DateTime<Utc>, headers: &'h HeaderMap
     }
 }
 
-fn verify_chatkit<'s>(secrets: impl Iterator<Item = &'s Secret>, headers: &HeaderMap, body: &[u8]) -> Result<Signed<'static>, Refused> {
+fn verify_chatkit<'s>(
+    secrets: impl Iterator<Item = &'s Secret>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Signed<'static>, Refused> {
     let claimed = once(headers, CHATKIT_SIGNATURE)?.as_bytes();
     let matches = secrets.fold(Choice::from(0), |found, secret| {
         let expected = hex::encode(mac(secret.chatkit_key(), &[body]));

@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn the_first_hint_that_is_not_blank_wins() {
-        let hints = [("x-toc-station", "d"), ("x-chatkit-station", "c"), ("x-station-slug", "b"), ("x-station-id", " ")];
+        let hints =
+            [("x-toc-station", "d"), ("x-chatkit-station", "c"), ("x-station-slug", "b"), ("x-station-id", " ")];
         assert_eq!(hint(&hints).as_deref(), Some("b"));
     }
 }

@@ -53,7 +53,7 @@ pub async fn installation(owner_url: &str, login: &str, password: &str) -> Resul
     };
     let statements = sqlx::query_scalar!(
         r#"select format(
-            '%s role %I login noinherit nosuperuser nocreatedb nocreaterole password %L; grant %s to %2$I; grant connect on database %I to %2$I',
+            '%1$s role %2$I login noinherit nosuperuser nocreatedb nocreaterole password %3$L; grant %4$s to %2$I; grant connect on database %5$I to %2$I',
             $1::text, $2::text, $3::text, $4::text, current_database()) as "statements!""#,
         verb,
         login,

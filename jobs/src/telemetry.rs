@@ -36,7 +36,7 @@ pub(crate) async fn ensure_days(database: &Database, role: Role, days: &BTreeSet
         database
             .bounded(async {
                 let mut tx = database.begin(crate::Scope::Fleet).await?;
-                sqlx::query!("select vtoc.add_day_partition($1::text::regclass, $2)", parent, day).fetch_one(&mut *tx).await?;
+                sqlx::query!("select vtoc.add_day_partition($1, $2)", parent, day).fetch_one(&mut *tx).await?;
                 tx.commit().await?;
                 Ok(())
             })

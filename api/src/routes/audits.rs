@@ -17,10 +17,7 @@ use crate::{
 const STATUSES: [&str; 4] = ["queued", "running", "succeeded", "failed"];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
-        Endpoint::get("/api/v1/agent-actions/audits", list),
-        Endpoint::get("/api/v1/agent-actions/audits/{id}", find),
-    ]
+    vec![Endpoint::get("/api/v1/agent-actions/audits", list), Endpoint::get("/api/v1/agent-actions/audits/{id}", find)]
 }
 
 async fn list(call: Call) -> Answer {

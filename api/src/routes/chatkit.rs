@@ -104,15 +104,25 @@ mod tests {
     #[test]
     fn a_message_needs_text_whether_it_says_its_type_or_not() {
         assert_eq!(event(br#"{"text":"hello"}"#).unwrap().text, "hello");
-        for body in [&br#"{}"#[..], br#"{"type":"message"}"#, br#"{"type":null}"#, br#"{"type":7,"text":"hello"}"#, br#"{"text":"hello","user":7}"#] {
+        for body in [
+            &br#"{}"#[..],
+            br#"{"type":"message"}"#,
+            br#"{"type":null}"#,
+            br#"{"type":7,"text":"hello"}"#,
+            br#"{"text":"hello","user":7}"#,
+        ] {
             assert!(matches!(event(body), Err(ApiError::Malformed(_))), "{}", String::from_utf8_lossy(body));
         }
     }
 
     #[test]
     fn other_events_may_look_as_they_like() {
-        let event = event(br#"{"id":"e-1","type":"reaction.added","user":"u-1","text":{"emoji":"+1"},"channel":7}"#).unwrap();
-        assert_eq!((event.id.as_deref(), event.r#type.as_deref(), event.channel), (Some("e-1"), Some("reaction.added"), None));
+        let event =
+            event(br#"{"id":"e-1","type":"reaction.added","user":"u-1","text":{"emoji":"+1"},"channel":7}"#).unwrap();
+        assert_eq!(
+            (event.id.as_deref(), event.r#type.as_deref(), event.channel),
+            (Some("e-1"), Some("reaction.added"), None)
+        );
         assert_eq!(event.text, "");
     }
 }

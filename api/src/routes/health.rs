@@ -37,6 +37,7 @@ async fn readyz(call: Call) -> Answer {
     if !readiness.migrations_current {
         return Err(ApiError::NotMigrated);
     }
-    let warning = (readiness.workers_live == 0).then_some("no worker was seen within the last minute: jobs are queued, none runs");
+    let warning = (readiness.workers_live == 0)
+        .then_some("no worker was seen within the last minute: jobs are queued, none runs");
     json::answer(StatusCode::OK, &Ready { status: "ready", readiness, warning })
 }

@@ -42,7 +42,8 @@ pub(crate) fn filter(shared: &Arc<Shared>) -> BoxedFilter<(Response,)> {
 }
 
 fn nothing_there(endpoints: &[Endpoint], path: &str) -> ApiError {
-    let mut methods: Vec<&str> = endpoints.iter().filter(|endpoint| endpoint.is_at(path)).flat_map(Endpoint::methods).copied().collect();
+    let mut methods: Vec<&str> =
+        endpoints.iter().filter(|endpoint| endpoint.is_at(path)).flat_map(Endpoint::methods).copied().collect();
     methods.sort_unstable();
     if methods.is_empty() { ApiError::NotFound } else { ApiError::MethodNotAllowed { allow: methods.join(", ") } }
 }
@@ -56,7 +57,9 @@ mod tests {
     #[test]
     fn every_file_of_this_folder_is_in_the_list() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes");
-        let stems = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned());
+        let stems = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned());
         let stems: BTreeSet<String> = stems.filter(|stem| stem != "mod").collect();
         let names: BTreeSet<String> = list().iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(stems, names);

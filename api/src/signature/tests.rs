@@ -115,7 +115,9 @@ fn any_header_of_standard_webhooks_rules_out_the_plain_scheme() {
 fn the_tolerance_ends_after_exactly_300_seconds_either_way() {
     let vector = vector("standard-webhooks-rust");
     let map = vector.header_map();
-    let judge = |offset| verify(&vector.secrets(), vector.now() + chrono::Duration::seconds(offset), &map, vector.body.as_bytes());
+    let judge = |offset| {
+        verify(&vector.secrets(), vector.now() + chrono::Duration::seconds(offset), &map, vector.body.as_bytes())
+    };
     for inside in [-300, -299, 0, 299, 300] {
         assert!(judge(inside).is_ok(), "{inside}");
     }

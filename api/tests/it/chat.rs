@@ -19,7 +19,9 @@ async fn post(front_door: &FrontDoor, channel: &str, key: &str, text: &str) -> A
     let bearer = format!("authorization: Bearer {CHAT_KEY}");
     let key = format!("idempotency-key: {key}");
     let body = json!({ "text": text, "thread": "t-1", "metadata": { "run": "r-1" } }).to_string();
-    front_door.request(&format!("POST /chatkit/v1/channels/{channel}/messages"), &[&bearer, &key], body.as_bytes()).await
+    front_door
+        .request(&format!("POST /chatkit/v1/channels/{channel}/messages"), &[&bearer, &key], body.as_bytes())
+        .await
 }
 
 async fn messages(front_door: &FrontDoor, channel: &str) -> Answered {
@@ -32,7 +34,8 @@ async fn a_message_posted_twice_under_one_key_is_there_once() {
     let front_door = front_door().await;
     assert_eq!(put(&front_door, "ops").await.status, 200);
     assert_eq!(put(&front_door, "ops").await.status, 200);
-    let (first, again) = (post(&front_door, "ops", "k-1", "hello").await, post(&front_door, "ops", "k-1", "hello").await);
+    let (first, again) =
+        (post(&front_door, "ops", "k-1", "hello").await, post(&front_door, "ops", "k-1", "hello").await);
     assert_eq!((first.status, again.status), (201, 200), "{first:?} {again:?}");
     assert_eq!(first.json()["id"], again.json()["id"]);
     let listed = messages(&front_door, "ops").await.json();

@@ -67,8 +67,10 @@ impl FrontDoor {
     /// One whose database is away.
     pub(crate) async fn without_database(limits: Limits) -> Self {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let options = ConnectOptions { acquire_timeout: std::time::Duration::from_millis(300), ..ConnectOptions::default() };
-        Self::over(Database::connect_lazy(&format!("postgres://nobody@{closed}/nothing"), &options).unwrap(), limits).await
+        let options =
+            ConnectOptions { acquire_timeout: std::time::Duration::from_millis(300), ..ConnectOptions::default() };
+        Self::over(Database::connect_lazy(&format!("postgres://nobody@{closed}/nothing"), &options).unwrap(), limits)
+            .await
     }
 
     /// What is answered to these bytes before the connection closes.
@@ -81,7 +83,10 @@ impl FrontDoor {
     /// What is answered to a request with these header lines and this body.
     pub(crate) async fn request(&self, line: &str, headers: &[&str], body: &[u8]) -> Answered {
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        let head = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+            body.len()
+        );
         self.say(&[head.as_bytes(), body].concat()).await
     }
 

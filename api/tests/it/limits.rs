@@ -39,8 +39,15 @@ async fn every_bad_signature_gets_the_same_answer() {
 #[tokio::test]
 async fn a_signed_body_that_is_no_event_is_400() {
     let front_door = front_door().await;
-    let malformed: [&[u8]; 7] =
-        [b"", b"{", b"[]", br#"{"text":7}"#, b"{\"text\":\"\xff\"}", br#"{"text":"a\u0000b"}"#, br#"{"channel":"ops"}"#];
+    let malformed: [&[u8]; 7] = [
+        b"",
+        b"{",
+        b"[]",
+        br#"{"text":7}"#,
+        b"{\"text\":\"\xff\"}",
+        br#"{"text":"a\u0000b"}"#,
+        br#"{"channel":"ops"}"#,
+    ];
     for body in malformed {
         let answered = front_door.deliver(body).await;
         assert_eq!((answered.status, answered.code().as_str()), (400, "malformed_body"), "{body:?}");
@@ -114,7 +121,14 @@ async fn the_process_is_healthy_without_its_database_but_not_ready() {
 #[tokio::test]
 async fn reads_without_a_token_are_401_and_say_how_to_come_back() {
     let front_door = front_door().await;
-    for path in ["/api/v1/jobs", "/api/v1/jobs/x", "/api/v1/receipts", "/api/v1/agent-actions/audits", "/api/v1/stations", "/api/v1/agentkit/runs"] {
+    for path in [
+        "/api/v1/jobs",
+        "/api/v1/jobs/x",
+        "/api/v1/receipts",
+        "/api/v1/agent-actions/audits",
+        "/api/v1/stations",
+        "/api/v1/agentkit/runs",
+    ] {
         let answered = front_door.get(path, &[]).await;
         assert_eq!((answered.status, answered.header("www-authenticate")), (401, Some("bearer")), "{path}");
     }

@@ -14,7 +14,10 @@ const SECRET: &str = "a-secret-nobody-may-read-in-a-log";
 /// The program over a database that is away, with these variables besides.
 fn program(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vtoc-api"));
-    command.env_clear().env("VTOC_BIND", "127.0.0.1:0").env("DATABASE_URL", "postgres://nobody:hidden-word@127.0.0.1:1/nothing");
+    command
+        .env_clear()
+        .env("VTOC_BIND", "127.0.0.1:0")
+        .env("DATABASE_URL", "postgres://nobody:hidden-word@127.0.0.1:1/nothing");
     command.envs(variables.iter().copied()).stderr(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -57,7 +60,9 @@ async fn it_refuses_a_short_admin_token_without_showing_it() {
 #[tokio::test]
 async fn without_signatures_it_starts_only_when_told_and_warns() {
     let mut started = started(&[("VTOC_INSECURE_NO_WEBHOOK_SIGNATURE", "1")]).await;
-    let warned = async { while !started.log.next_line().await.unwrap().unwrap().contains("VTOC_INSECURE_NO_WEBHOOK_SIGNATURE") {} };
+    let warned = async {
+        while !started.log.next_line().await.unwrap().unwrap().contains("VTOC_INSECURE_NO_WEBHOOK_SIGNATURE") {}
+    };
     timeout(Duration::from_secs(20), warned).await.expect("a warning at once");
 }
 
@@ -74,7 +79,12 @@ async fn help_shows_no_secret() {
 async fn after_sigterm_it_answers_what_it_accepted_and_ends_well() {
     let mut started = started(&[("CHATKIT_WEBHOOK_SECRET", SECRET)]).await;
     let mut stream = TcpStream::connect(&started.address).await.unwrap();
-    stream.write_all(b"POST /api/v1/chatkit/webhook HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").await.unwrap();
+    stream
+        .write_all(
+            b"POST /api/v1/chatkit/webhook HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n",
+        )
+        .await
+        .unwrap();
     let mut proceed = [0; 25];
     // The handler has the request when it asks for the body.
     stream.read_exact(&mut proceed).await.unwrap();

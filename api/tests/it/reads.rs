@@ -23,7 +23,8 @@ impl Fixture {
         database.station("intel-1", Role::Intel).await;
         let front_door = FrontDoor::over(database.database.clone(), Limits::default()).await;
         for channel in ["ops-1", "intel-1"] {
-            let delivered = front_door.deliver(json!({ "channel": channel, "text": "@agent status" }).to_string().as_bytes()).await;
+            let delivered =
+                front_door.deliver(json!({ "channel": channel, "text": "@agent status" }).to_string().as_bytes()).await;
             assert_eq!(delivered.status, 202, "{delivered:?}");
         }
         Self { database, front_door }
@@ -42,8 +43,15 @@ impl Fixture {
 #[tokio::test]
 async fn a_station_sees_its_own_and_the_fleet_sees_all() {
     let fixture = Fixture::new().await;
-    let (own, fleet) = (fixture.token(Some("ops-1"), TokenScope::Read).await, fixture.token(None, TokenScope::Read).await);
-    for path in ["/api/v1/jobs", "/api/v1/receipts", "/api/v1/stations", "/api/v1/agent-actions/audits", "/api/v1/agentkit/runs"] {
+    let (own, fleet) =
+        (fixture.token(Some("ops-1"), TokenScope::Read).await, fixture.token(None, TokenScope::Read).await);
+    for path in [
+        "/api/v1/jobs",
+        "/api/v1/receipts",
+        "/api/v1/stations",
+        "/api/v1/agent-actions/audits",
+        "/api/v1/agentkit/runs",
+    ] {
         let count = async |token: &str| fixture.get(token, path).await.json()["items"].as_array().unwrap().len();
         let (of_station, of_fleet) = (count(&own).await, count(&fleet).await);
         assert!(of_station * 2 == of_fleet, "{path}: {of_station} of {of_fleet}");
@@ -56,7 +64,8 @@ async fn a_station_sees_its_own_and_the_fleet_sees_all() {
 #[tokio::test]
 async fn what_is_foreign_looks_like_what_does_not_exist() {
     let fixture = Fixture::new().await;
-    let (own, fleet) = (fixture.token(Some("ops-1"), TokenScope::Read).await, fixture.token(None, TokenScope::Read).await);
+    let (own, fleet) =
+        (fixture.token(Some("ops-1"), TokenScope::Read).await, fixture.token(None, TokenScope::Read).await);
     for list in ["/api/v1/jobs", "/api/v1/receipts", "/api/v1/stations"] {
         let items = fixture.get(&fleet, list).await.json();
         let mut answers = Vec::new();
@@ -76,7 +85,8 @@ async fn what_is_foreign_looks_like_what_does_not_exist() {
 #[tokio::test]
 async fn a_foreign_station_named_outright_is_403_and_an_unknown_one_404_to_the_fleet() {
     let fixture = Fixture::new().await;
-    let (own, fleet) = (fixture.token(Some("ops-1"), TokenScope::Read).await, fixture.token(None, TokenScope::Read).await);
+    let (own, fleet) =
+        (fixture.token(Some("ops-1"), TokenScope::Read).await, fixture.token(None, TokenScope::Read).await);
     assert_eq!(fixture.get(&own, "/api/v1/jobs?station=ops-1").await.status, 200);
     for name in ["intel-1", "nowhere"] {
         let answered = fixture.get(&own, &format!("/api/v1/jobs?station={name}")).await;

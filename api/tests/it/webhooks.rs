@@ -39,7 +39,7 @@ async fn a_new_delivery_is_202_with_its_receipt_and_job() {
     let said = answered.json();
     let mut names: Vec<&String> = said.as_object().unwrap().keys().collect();
     names.sort();
-    assert_eq!(names, ["job_id", "received", "receipt_id"]);
+    assert_eq!(names, ["job_id", "receipt_id", "received"]);
     assert_eq!((fixture.jobs().await, fixture.receipts().await), (1, 1));
 }
 

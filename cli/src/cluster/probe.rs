@@ -14,13 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether the server on this loopback port asks for a password now. While it starts or recovers it answers with an error.
 pub(super) async fn takes_logins(port: u16) -> bool {
-    matches!(timeout(PATIENCE, first_byte(port)).await, Ok(Ok(b'R')))
+    matches!(timeout(PATIENCE, first_answer(port)).await, Ok(Ok(b'R')))
 }
 
-async fn first_byte(port: u16) -> io::Result<u8> {
+async fn first_answer(port: u16) -> io::Result<u8> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(&startup_message("postgres", "postgres")).await?;
-    stream.read_u8().await
+    let kind = stream.read_u8().await?;
+    // Read to the message's end: hanging up in the middle of it would be a line in the server's log.
+    let rest = u64::from(stream.read_u32().await?.saturating_sub(4));
+    tokio::io::copy(&mut (&mut stream).take(rest), &mut tokio::io::sink()).await?;
+    Ok(kind)
 }
 
 /// `StartupMessage`: its length, version 3.0, then name and value pairs that end in an empty name.

@@ -63,10 +63,9 @@ pub(super) fn trouble(sight: &Sight) -> Option<String> {
 
 fn job_fact(job: &Value) -> String {
     let state = format!("{} job {}", word(job, "kind"), word(job, "state"));
-    match job["worker"].as_str() {
-        Some(worker) => format!("{state} (worker {worker}, attempt {})", job["attempt"]),
-        None => state,
-    }
+    let worker = job["worker"].as_str().map(|worker| format!(" (worker {worker}, attempt {})", job["attempt"]));
+    let error = job["error"].as_str().map(|error| format!("; last attempt: {}", short(error)));
+    [Some(state), worker, error].into_iter().flatten().collect()
 }
 
 /// The fields of a result that fit a line: plain ones with their values, lists with their lengths.

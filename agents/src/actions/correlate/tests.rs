@@ -76,8 +76,8 @@ fn speed_and_course_come_from_positions_when_nobody_says_them() {
 fn a_stray_joins_the_aircraft_it_flies_with() {
     let mut reports: Vec<Report> = (0..5).map(|n| flying("icao24:a1", "a", 50 - n * 10, 0.0)).collect();
     reports.extend((0..5).map(|n| flying("icao24:a2", "a", 50 - n * 10, 5_000.0)));
-    // Between the aircraft's reports in time: only dead reckoning brings them together.
-    reports.extend((0..4).map(|n| flying("nonicao:99", "b", 46 - n * 10, 100.0)));
+    // Half-way between the aircraft's reports, 1,000 m from either: only dead reckoning brings them together.
+    reports.extend((0..4).map(|n| flying("nonicao:99", "b", 45 - n * 10, 100.0)));
     let merged = merge(&reports, options());
     assert_eq!(merged.joined, [Joined { id: "nonicao:99".into(), into: "icao24:a1".into() }]);
     assert_eq!((merged.aircraft, merged.tracks[0].aliases.as_slice()), (2, &["nonicao:99".to_owned()][..]));
@@ -92,6 +92,7 @@ fn a_stray_of_its_own_altitude_or_place_stays_alone() {
     for stray in [above.collect::<Vec<_>>(), beside.collect(), vec![flying("nonicao:99", "b", 46, 0.0)]] {
         let merged = merge(&[aircraft.clone(), stray].concat(), options());
         assert_eq!((merged.aircraft, merged.joined.len()), (2, 0));
+        assert_eq!(merged.tracks[1].label, "~99");
     }
 }
 

@@ -135,8 +135,13 @@ fn newest<T>(reports: &[&Report], of: impl Fn(&Report) -> Option<T>) -> Option<T
     reports.iter().rev().find_map(|report| of(report))
 }
 
+/// The address as receivers show it: `~` before one that isn't from ICAO.
 fn address(id: &str) -> String {
-    id.split_once(':').map_or(id, |(_, address)| address).to_ascii_uppercase()
+    match id.split_once(':') {
+        Some(("nonicao", address)) => format!("~{}", address.to_ascii_uppercase()),
+        Some((_, address)) => address.to_ascii_uppercase(),
+        None => id.to_ascii_uppercase(),
+    }
 }
 
 fn state(first_seen: DateTime<Utc>, age_s: f64, options: Options) -> State {

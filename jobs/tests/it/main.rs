@@ -1,0 +1,24 @@
+//! The package against a real Postgres, a database for each test: what the tables refuse to whom (`catalogue`, `leaks`),
+//! what the queue engine promises (`enqueue` to `cancel`), and what the rooms above it write down. Pure code has its
+//! tests beside it.
+#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+mod accept;
+mod cancel;
+mod catalogue;
+mod chat;
+mod claim;
+mod control_leaks;
+mod data_leaks;
+mod effects;
+mod enqueue;
+mod faults;
+mod finish;
+mod fleet;
+mod leases;
+mod logins;
+mod pages;
+mod repeats;
+mod runs;
+mod suspicion;
+mod tokens;
