@@ -19,12 +19,11 @@ comment on table vtoc.station_login is 'database logins that belong to one stati
 
 create function vtoc.current_station() returns bigint
 language sql stable parallel safe
-as $$
-    select coalesce(
-        (select station_id from vtoc.station_login where login = session_user),
-        nullif(current_setting('vtoc.station', true), '')::bigint
-    )
-$$;
+-- Understood once, here: as text it would be read under the caller's search path, where = may be anything.
+return coalesce(
+    (select station_id from vtoc.station_login where login = session_user),
+    nullif(current_setting('vtoc.station', true), '')::bigint
+);
 comment on function vtoc.current_station() is 'the station of this transaction, or null: then a policy shows no rows';
 grant execute on function vtoc.current_station() to vtoc_queue, vtoc_station, vtoc_ops, vtoc_intel, vtoc_logistics;
 grant select on vtoc.station_login to vtoc_queue, vtoc_station, vtoc_ops, vtoc_intel, vtoc_logistics;

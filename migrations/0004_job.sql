@@ -28,7 +28,8 @@ create table vtoc.job (
     dedupe_key text,
     parent_id bigint,
     trace_parent text,
-    payload jsonb not null constraint job_payload_cap check (pg_column_size(payload) <= 262144)
+    -- The writer's cap is 256 KiB of text; as jsonb many small values take up to six times that.
+    payload jsonb not null constraint job_payload_cap check (pg_column_size(payload) <= 8 * 262144)
 );
 comment on table vtoc.job is 'what is to be done; never updated';
 
@@ -116,21 +117,21 @@ create table vtoc.job_unique (
     kind text not null,
     key text not null,
     job_id bigint not null,
+    enqueued_at timestamptz not null,
     keep_for interval,
     expires_at timestamptz,
     primary key (station_id, kind, key)
 );
 comment on table vtoc.job_unique is 'dedupe keys of live jobs, and of finished ones until expires_at; station 0 is the fleet';
+comment on column vtoc.job_unique.enqueued_at is 'the job''s, so that its id can be told before its row is visible and after it is pruned';
 create index job_unique_job on vtoc.job_unique (job_id);
 
 create table vtoc.job_cancel (
     job_id bigint primary key,
-    worker_id uuid not null,
     reason text not null,
     requested_at timestamptz not null default vtoc.clock()
 );
-comment on table vtoc.job_cancel is 'running jobs that somebody asked to stop; their worker drops the future and deletes the row';
-create index job_cancel_worker on vtoc.job_cancel (worker_id);
+comment on table vtoc.job_cancel is 'running jobs that somebody asked to stop; whichever worker has the job drops its future';
 
 create table vtoc.effect (
     job_id bigint not null,

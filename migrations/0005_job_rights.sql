@@ -37,3 +37,9 @@ create policy maintenance on vtoc.job_ready for select to vtoc_maintenance using
 create policy maintenance on vtoc.job_running for select to vtoc_maintenance using (true);
 grant select, delete on vtoc.job, vtoc.job_attempt, vtoc.effect, vtoc.job_unique to vtoc_maintenance;
 grant select on vtoc.job_finished, vtoc.job_ready, vtoc.job_running to vtoc_maintenance;
+
+-- Which process runs a job is no secret of another station; what else that process does is.
+create policy seen_by_stations on vtoc.worker for select to vtoc_station using (true);
+create policy seen_by_stations on vtoc.job_lease for select to vtoc_station using (true);
+grant select (id, name) on vtoc.worker to vtoc_station;
+grant select (token, worker_id) on vtoc.job_lease to vtoc_station;

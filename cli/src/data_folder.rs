@@ -25,7 +25,10 @@ impl DataFolder {
     /// Makes the folder where there is none, and takes it.
     pub fn take(path: &Path) -> Result<DataFolder> {
         let mode = Account::choose().map_or(0o700, |account| account.folder_mode());
-        let make = |path: &Path, mode| private_file::create_folder(path, mode).with_context(|| format!("create the data folder {}", path.display()));
+        let make = |path: &Path, mode| {
+            private_file::create_folder(path, mode)
+                .with_context(|| format!("create the data folder {}", path.display()))
+        };
         make(path, mode)?;
         let path = fs::canonicalize(path).with_context(|| format!("find the data folder {}", path.display()))?;
         for part in ["keys", "log", "run"] {
@@ -97,7 +100,14 @@ fn choose_path(is_root: bool, xdg_data_home: Option<OsString>, home: Option<OsSt
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("vtoc.lock");
     let what = || format!("lock {}", path.display());
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(what)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .with_context(what)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -140,7 +150,10 @@ mod tests {
         assert_eq!(choose_path(true, xdg(), home()), Some(PathBuf::from("/var/lib/vtoc")));
         assert_eq!(choose_path(false, xdg(), home()), Some(PathBuf::from("/data/vtoc")));
         assert_eq!(choose_path(false, None, home()), Some(PathBuf::from("/home/ann/.local/share/vtoc")));
-        assert_eq!(choose_path(false, Some("relative".into()), home()), Some(PathBuf::from("/home/ann/.local/share/vtoc")));
+        assert_eq!(
+            choose_path(false, Some("relative".into()), home()),
+            Some(PathBuf::from("/home/ann/.local/share/vtoc"))
+        );
         assert_eq!(choose_path(false, None, None), None);
     }
 }

@@ -30,7 +30,8 @@ impl Ephemeral {
             let _ = remove(&leftover).await;
         }
         let temporary = tempfile::Builder::new().prefix(PREFIX).tempdir().context("make a temporary folder")?;
-        private_file::set_mode(temporary.path(), Account::choose()?.folder_mode()).context("open the temporary folder to the server")?;
+        private_file::set_mode(temporary.path(), Account::choose()?.folder_mode())
+            .context("open the temporary folder to the server")?;
         let folder = DataFolder::take(temporary.path())?;
         let cluster = start(&folder, options).await?;
         Ok(Ephemeral { cluster, folder, temporary })
@@ -52,9 +53,14 @@ async fn start(folder: &DataFolder, options: Options) -> Result<Cluster> {
 /// Folders of earlier runs, in use or not.
 fn leftovers(parent: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
-    let is_ours = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
+    let is_ours =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
     // Without a lock file it is being made at this moment.
-    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_ours).filter(|path| path.join("vtoc.lock").exists()).collect()
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_ours)
+        .filter(|path| path.join("vtoc.lock").exists())
+        .collect()
 }
 
 /// Starting a cluster ends the server that was left on it; then the files can go.

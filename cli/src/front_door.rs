@@ -35,7 +35,10 @@ impl FrontDoor {
 
     /// Sends a body as it stands, signed: the way webhooks come in.
     pub(crate) async fn post_signed(&self, path: &str, body: String, signature: String) -> Result<Value> {
-        let request = self.request(Method::POST, path).header("content-type", "application/json").header("x-chatkit-signature", signature);
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/json")
+            .header("x-chatkit-signature", signature);
         answer(request.body(body), path).await
     }
 

@@ -16,7 +16,8 @@ use crate::secrets::Secret;
 const LOGIN: &str = "vtoc_app";
 
 /// The stations of a new installation. The first is the default.
-const STATIONS: [(&str, &str, Role); 3] = [("toc-s1", "TOC-S1", Role::Ops), ("toc-s2", "TOC-S2", Role::Intel), ("toc-s3", "TOC-S3", Role::Logistics)];
+const STATIONS: [(&str, &str, Role); 3] =
+    [("toc-s1", "TOC-S1", Role::Ops), ("toc-s2", "TOC-S2", Role::Intel), ("toc-s3", "TOC-S3", Role::Logistics)];
 
 /// The slug of the station that a message without one belongs to.
 pub(crate) const DEFAULT_STATION: &str = STATIONS[0].0;
@@ -56,7 +57,9 @@ pub(crate) async fn provision_as_owner(folder: &DataFolder, owner: &str) -> Resu
 
 /// Makes a database that somebody else runs ready, as far as the logins given may.
 pub(crate) async fn provision_given(folder: &DataFolder, given: &Given) -> Result<String> {
-    let Some(application) = &given.application else { bail!("DATABASE_URL_OWNER is set, DATABASE_URL isn't: set both, or neither") };
+    let Some(application) = &given.application else {
+        bail!("DATABASE_URL_OWNER is set, DATABASE_URL isn't: set both, or neither")
+    };
     let rights = provision::rights(application).await.context("look at DATABASE_URL")?;
     match (&given.owner, rights.serves, rights.migrates) {
         (Some(owner), true, _) => {

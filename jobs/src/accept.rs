@@ -47,6 +47,22 @@ pub struct ChatMessage {
     pub created_at: Option<DateTime<Utc>>,
 }
 
+impl ChatMessage {
+    /// The same in characters that the database can hold: what was signed is answered, however strange.
+    fn storable(self) -> Self {
+        let text = |text: String| text.replace('\0', "\u{fffd}");
+        Self {
+            id: self.id.map(text),
+            channel: self.channel.map(text),
+            thread: self.thread.map(text),
+            text: text(self.text),
+            user: self.user.map(|user| ChatUser { id: user.id.map(text), name: user.name.map(text) }),
+            station: self.station.map(text),
+            ..self
+        }
+    }
+}
+
 /// Who said something.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ChatUser {
@@ -116,6 +132,7 @@ pub enum Answer {
 /// # Errors
 /// [`Error::Unavailable`]: nothing may be assumed; the sender tries again.
 pub async fn chat_message(database: &Database, door: &Door, delivery: &Delivery<'_>, message: ChatMessage) -> Result<Answer, Error> {
+    let message = message.storable();
     let body_sha256: [u8; 32] = Sha256::digest(delivery.body).into();
     let (answer, queue) = database
         .bounded(async {

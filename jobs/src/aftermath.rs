@@ -8,18 +8,16 @@ use crate::{Error, JobId};
 
 /// Ends runs and audits of those of `keys` that finished dead or cancelled. The transaction must be in fleet scope.
 pub(crate) async fn of(tx: &mut PgConnection, keys: &[i64]) -> Result<(), Error> {
-    let jobs: Vec<Uuid> = sqlx::query!(
-        "select j.id, j.enqueued_at
+    let ended = sqlx::query!(
+        r#"select j.id, j.enqueued_at, j.station_id, j.payload ->> 'audit_id' as audit_id, f.error
         from vtoc.job j
         join vtoc.job_finished f on f.id = j.id
-        where j.id = any($1) and f.state <> 'done'",
+        where j.id = any($1) and f.state <> 'done'"#,
         keys
     )
     .fetch_all(&mut *tx)
-    .await?
-    .into_iter()
-    .map(|job| JobId::new(job.id, job.enqueued_at).uuid())
-    .collect();
+    .await?;
+    let jobs: Vec<Uuid> = ended.iter().map(|job| JobId::new(job.id, job.enqueued_at).uuid()).collect();
     sqlx::query!(
         "update vtoc.playbook_run
         set status = 'failed', error = 'its job ended without success', finished_at = vtoc.clock()
@@ -28,13 +26,23 @@ pub(crate) async fn of(tx: &mut PgConnection, keys: &[i64]) -> Result<(), Error>
     )
     .execute(&mut *tx)
     .await?;
+    let (mut audits, mut stations, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for job in ended {
+        // Any other text is no audit's id; a job without a station answers for none.
+        if let (Some(Ok(audit)), Some(station)) = (job.audit_id.map(|id| Uuid::parse_str(&id)), job.station_id) {
+            audits.push(audit);
+            stations.push(station);
+            errors.push(job.error);
+        }
+    }
     sqlx::query!(
         "update vtoc.audit a
-        set status = 'failed', error = coalesce(a.error, f.error), updated_at = vtoc.clock()
-        from vtoc.job j
-        join vtoc.job_finished f on f.id = j.id
-        where j.id = any($1) and f.state <> 'done' and a.id::text = j.payload ->> 'audit_id' and a.status in ('queued', 'running')",
-        keys
+        set status = 'failed', error = coalesce(a.error, u.error), updated_at = vtoc.clock()
+        from unnest($1::uuid[], $2::bigint[], $3::text[]) as u (id, station_id, error)
+        where a.id = u.id and a.station_id = u.station_id and a.status in ('queued', 'running')",
+        &audits,
+        &stations,
+        &errors as &[Option<String>]
     )
     .execute(&mut *tx)
     .await?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Database, Error, Page, PageRequest, Scope, StationId, Tx, stations};
+use crate::{Database, Error, Page, PageRequest, Scope, StationId, Tx, nul, stations};
 
 /// A channel.
 #[derive(Debug, Clone, Serialize)]
@@ -67,10 +67,10 @@ pub enum Posting {
 /// Makes a channel, or finds it. It belongs to the station whose default channel it is.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a slug over 128 characters, [`Error::Unavailable`].
+/// [`Error::Invalid`] for a slug over 128 characters or with a NUL, [`Error::Unavailable`].
 pub async fn put_channel(database: &Database, slug: &str) -> Result<Channel, Error> {
-    if slug.is_empty() || slug.chars().count() > 128 {
-        return Err(Error::invalid("channel", "expected 1 to 128 characters"));
+    if slug.is_empty() || slug.chars().count() > 128 || slug.contains('\0') {
+        return Err(Error::invalid("channel", "expected 1 to 128 characters, no NUL"));
     }
     database
         .bounded(async {
@@ -100,11 +100,12 @@ pub(crate) async fn ensure_channel(tx: &mut Tx, slug: &str, station: Option<Stat
 /// Posts a message.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a text of the wrong length, [`Error::Unavailable`].
+/// [`Error::Invalid`] for a text of the wrong length and for NUL characters, [`Error::Unavailable`].
 pub async fn post(database: &Database, channel: &str, new: NewMessage, idempotency_key: Option<&str>) -> Result<Posting, Error> {
     if !(1..=40_000).contains(&new.text.chars().count()) {
         return Err(Error::invalid("text", "expected 1 to 40,000 characters"));
     }
+    storable(&new)?;
     let request = request_hash(channel, &new);
     database
         .bounded(async {
@@ -139,6 +140,20 @@ pub async fn post(database: &Database, channel: &str, new: NewMessage, idempoten
             Ok(posting)
         })
         .await
+}
+
+/// Refuses what the tables can't hold.
+fn storable(new: &NewMessage) -> Result<(), Error> {
+    let strange = [
+        ("text", new.text.contains('\0')),
+        ("thread", new.thread.as_ref().is_some_and(|thread| thread.contains('\0'))),
+        ("blocks", new.blocks.as_ref().is_some_and(nul::is_in)),
+        ("metadata", nul::is_in(&new.metadata)),
+    ];
+    match strange.into_iter().find(|(_, strange)| *strange) {
+        Some((field, _)) => Err(Error::invalid(field, "expected no NUL character")),
+        None => Ok(()),
+    }
 }
 
 async fn earlier(tx: &mut Tx, key: &str, request: &[u8]) -> Result<Posting, Error> {

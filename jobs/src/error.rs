@@ -20,6 +20,9 @@ pub enum Error {
     /// The attempt's lease is gone: nothing was written, and nothing of this attempt counts any more.
     #[error("the lease of this attempt is gone")]
     Stale,
+    /// The database can't take a value it was given, and won't however often it is tried.
+    #[error("the database can't take a value: {0}")]
+    Unstorable(String),
     /// A defect, or a database that isn't ours.
     #[error("{0}")]
     Internal(String),
@@ -43,6 +46,11 @@ fn passes_with_time(code: &str) -> bool {
     matches!(code.get(..2), Some("08" | "53" | "57" | "58")) || matches!(code, "40001" | "40P01" | "55P03")
 }
 
+/// SQLSTATE classes of values out of range, of the wrong form, too large, or against a constraint.
+fn blames_a_value(code: &str) -> bool {
+    matches!(code.get(..2), Some("22" | "23" | "54"))
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
@@ -54,6 +62,10 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(database) if database.code().is_some_and(|code| passes_with_time(&code)) => {
                 Self::Unavailable(database.message().to_owned())
             }
+            sqlx::Error::Database(database) if database.code().is_some_and(|code| blames_a_value(&code)) => {
+                Self::Unstorable(database.message().to_owned())
+            }
+            sqlx::Error::Encode(_) => Self::Unstorable(error.to_string()),
             _ => Self::Internal(error.to_string()),
         }
     }

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod installation;
 pub mod kinds;
 pub mod migrate;
+mod nul;
 mod page;
 pub mod provision;
 pub mod queue;

@@ -30,12 +30,13 @@ pub struct Stored {
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-pub(crate) async fn ensure_days(database: &Database, role: Role, days: &BTreeSet<NaiveDate>) -> Result<(), Error> {
-    let parent = format!("{role}.telemetry_event");
+pub(crate) async fn ensure_days(database: &Database, station: &Station, days: &BTreeSet<NaiveDate>) -> Result<(), Error> {
+    let parent = format!("{}.telemetry_event", station.role);
     for day in days {
         database
             .bounded(async {
-                let mut tx = database.begin(crate::Scope::Fleet).await?;
+                // The schema's name means nothing to roles without rights on it.
+                let mut tx = database.begin_station_data(station.role, station.id).await?;
                 sqlx::query!("select vtoc.add_day_partition($1, $2)", parent, day).fetch_one(&mut *tx).await?;
                 tx.commit().await?;
                 Ok(())

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{ConnectOptions, Database, migrate, provision, stations::{self, NewStation, Role, Station}};
+use crate::{ConnectOptions, Database, Scope, Tx, migrate, provision, stations::{self, NewStation, Role, Station}};
 
 const LOGIN_PASSWORD: &str = "only-on-a-cluster-made-for-tests";
 
@@ -63,6 +63,28 @@ impl TestDatabase {
             default_channel: slug.to_owned(),
         };
         stations::register(&self.database, &new).await.expect("the station is well-formed")
+    }
+
+    /// A transaction over the whole fleet's control plane, to enqueue in.
+    pub async fn begin(&self) -> Tx {
+        self.database.begin(Scope::Fleet).await.expect("the test cluster answers")
+    }
+
+    /// Cuts every connection of the application and refuses new ones, as a database that is away.
+    pub async fn refuse_connections(&self) {
+        self.allow_connections(false).await;
+        self.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename = 'vtoc_test_app'").await;
+    }
+
+    /// Ends [`TestDatabase::refuse_connections`].
+    pub async fn accept_connections(&self) {
+        self.allow_connections(true).await;
+    }
+
+    async fn allow_connections(&self, allowed: bool) {
+        let verb = if allowed { "grant connect on database {} to" } else { "revoke connect on database {} from" };
+        let name = Url::parse(&self.owner_url).expect("a URL").path().trim_start_matches('/').to_owned();
+        self.execute(&format!("{} vtoc_test_app, public", verb.replace("{}", &name))).await;
     }
 
     /// Moves the queue's clock by `seconds` from the real time.

@@ -125,7 +125,8 @@ pub async fn authenticate(database: &Database, bearer: &str) -> Result<Option<Pr
                 .await?;
             let Some(row) = row else { return Ok(None) };
             let station = match row.station_id {
-                Some(id) => stations::by_id(&mut tx, crate::StationId(id)).await?,
+                // A station's token never widens to the fleet, whatever became of the station.
+                Some(id) => Some(stations::by_id(&mut tx, crate::StationId(id)).await?.ok_or_else(|| Error::Internal("a token of no station".to_owned()))?),
                 None => None,
             };
             tx.commit().await?;

@@ -127,19 +127,18 @@ impl Flights {
         }
     }
 
-    /// The job's result is written, or refused: it is off board. True when its lease has no job left.
-    pub(crate) fn leave(&self, key: i64, token: i64) -> bool {
+    /// The job's result is written, or refused: it is off board, and with its last job a lease is no longer renewed.
+    pub(crate) fn leave(&self, key: i64, token: i64) {
         let mut state = self.state();
         if state.flights.get(&key).is_some_and(|flight| flight.facts.token == token) {
             state.flights.remove(&key);
         }
-        let Some(lease) = state.leases.get_mut(&token) else { return false };
-        lease.jobs = lease.jobs.saturating_sub(1);
-        if lease.jobs > 0 {
-            return false;
+        if let Some(lease) = state.leases.get_mut(&token) {
+            lease.jobs = lease.jobs.saturating_sub(1);
+            if lease.jobs == 0 {
+                state.leases.remove(&token);
+            }
         }
-        state.leases.remove(&token);
-        true
     }
 
     /// The tokens to renew.

@@ -30,7 +30,9 @@ impl Binaries {
             let folder = PathBuf::from(folder);
             let found = Binaries::inspect(&folder, account).ok_or(Error::NoBinariesIn { folder })?;
             return match major {
-                Some(wanted) if found.major() != Some(wanted) => Err(Error::OtherVersion { wanted, found: found.version }),
+                Some(wanted) if found.major() != Some(wanted) => {
+                    Err(Error::OtherVersion { wanted, found: found.version })
+                }
                 _ => Ok(found),
             };
         }
@@ -77,7 +79,8 @@ impl Binaries {
 
 /// Folders that may hold the programs, best first.
 fn candidates() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+    let mut folders: Vec<PathBuf> =
+        env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
     folders.extend(versioned("/usr/lib/postgresql", "", "bin"));
     folders.extend(versioned("/opt/homebrew/opt", "postgresql@", "bin"));
     folders.extend(versioned("/usr/local/opt", "postgresql@", "bin"));

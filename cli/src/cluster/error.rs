@@ -17,7 +17,9 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The files on disk need another major version.
-    #[error("the data was made by PostgreSQL {wanted}, but this machine has {found}: install PostgreSQL {wanted}, or choose another data folder with --data")]
+    #[error(
+        "the data was made by PostgreSQL {wanted}, but this machine has {found}: install PostgreSQL {wanted}, or choose another data folder with --data"
+    )]
     OtherVersion {
         /// Major version of the data.
         wanted: u32,
@@ -25,10 +27,14 @@ pub enum Error {
         found: String,
     },
     /// Root has nobody to run the server as.
-    #[error("PostgreSQL refuses to run as root, and there is no account postgres or nobody to run it as: create one, or start vtoc as an ordinary user")]
+    #[error(
+        "PostgreSQL refuses to run as root, and there is no account postgres or nobody to run it as: create one, or start vtoc as an ordinary user"
+    )]
     NoAccount,
     /// The server's account can't get at the data folder.
-    #[error("{account} can't enter {blocked}, so PostgreSQL can't use {folder}: choose another data folder with --data, or allow it with `chmod o+x {blocked}`")]
+    #[error(
+        "{account} can't enter {blocked}, so PostgreSQL can't use {folder}: choose another data folder with --data, or allow it with `chmod o+x {blocked}`"
+    )]
     FolderOutOfReach {
         /// The data folder.
         folder: PathBuf,
@@ -38,7 +44,9 @@ pub enum Error {
         account: String,
     },
     /// The data folder belongs to a cluster that somebody else runs.
-    #[error("{folder} belongs to another account (was it made as root?): run vtoc as that account, or choose another data folder with --data")]
+    #[error(
+        "{folder} belongs to another account (was it made as root?): run vtoc as that account, or choose another data folder with --data"
+    )]
     NotOurs {
         /// The cluster's folder.
         folder: PathBuf,

@@ -43,20 +43,37 @@ async fn try_locales(data: &Path, password_file: &Path, binaries: &Binaries, acc
     result
 }
 
-async fn initdb(data: &Path, password_file: &Path, locale: &str, binaries: &Binaries, account: &Account) -> Result<(), Error> {
+async fn initdb(
+    data: &Path,
+    password_file: &Path,
+    locale: &str,
+    binaries: &Binaries,
+    account: &Account,
+) -> Result<(), Error> {
     let mut command = Command::new(binaries.program("initdb"));
     command
         .arg("--pgdata")
         .arg(data)
         .arg("--pwfile")
         .arg(password_file)
-        .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums", "--no-instructions"])
+        .args([
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--data-checksums",
+            "--no-instructions",
+        ])
         .arg(format!("--locale={locale}"));
     run("initdb", command, data, account).await
 }
 
 /// Runs one of Postgres' own programs to its end, as the server's account, with nothing of our environment.
-pub(super) async fn run(program: &'static str, mut command: Command, folder: &Path, account: &Account) -> Result<(), Error> {
+pub(super) async fn run(
+    program: &'static str,
+    mut command: Command,
+    folder: &Path,
+    account: &Account,
+) -> Result<(), Error> {
     bare_environment(&mut command, folder);
     account.apply(&mut command);
     let output = command.stdin(Stdio::null()).output().await.map_err(Error::io(format!("start {program}")))?;

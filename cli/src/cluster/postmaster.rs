@@ -56,7 +56,9 @@ impl Postmaster {
         loop {
             let started = Postmaster::start_on(free_port()?, place, options).await;
             match started {
-                Err(Error::Died { tail, .. }) if tail.contains("could not create any TCP/IP sockets") && tried < PORTS_TRIED => {
+                Err(Error::Died { tail, .. })
+                    if tail.contains("could not create any TCP/IP sockets") && tried < PORTS_TRIED =>
+                {
                     tried += 1;
                 }
                 result => return result,

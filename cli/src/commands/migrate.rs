@@ -17,7 +17,8 @@ pub(super) struct Migrate {}
 impl Migrate {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let given = Given::from_environment();
-        let url = given.owner.or(given.application).context("no database: set DATABASE_URL_OWNER to the owner's URL")?;
+        let url =
+            given.owner.or(given.application).context("no database: set DATABASE_URL_OWNER to the owner's URL")?;
         let step = Step::begin("migrations");
         jobs::migrate::run(&url).await.context("migrate")?;
         step.done("the database is up to date");

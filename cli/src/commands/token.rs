@@ -57,7 +57,9 @@ impl Token {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let database = self.connect().await?;
         match &self.action {
-            Action::Create { name, station, scopes } => self.create(&database, name, station.as_deref(), scopes).await?,
+            Action::Create { name, station, scopes } => {
+                self.create(&database, name, station.as_deref(), scopes).await?
+            }
             Action::List => self.list(&database).await?,
             Action::Revoke { name } => self.revoke(&database, name).await?,
         }
@@ -72,14 +74,26 @@ impl Token {
             None => {
                 let folder = self.data.clone().map_or_else(data_folder::default_path, Ok)?;
                 let path = data_folder::database_url(&folder);
-                std::fs::read_to_string(&path)
-                    .with_context(|| format!("no database: set DATABASE_URL, or start `vtoc up` and name its folder with --data (read {})", path.display()))?
+                std::fs::read_to_string(&path).with_context(|| {
+                    format!(
+                        "no database: set DATABASE_URL, or start `vtoc up` and name its folder with --data (read {})",
+                        path.display()
+                    )
+                })?
             }
         };
-        Database::connect(&url, &ConnectOptions::default()).await.context("connect to the database; is `vtoc up` running?")
+        Database::connect(&url, &ConnectOptions::default())
+            .await
+            .context("connect to the database; is `vtoc up` running?")
     }
 
-    async fn create(&self, database: &Database, name: &str, station: Option<&str>, scopes: &[TokenScope]) -> Result<()> {
+    async fn create(
+        &self,
+        database: &Database,
+        name: &str,
+        station: Option<&str>,
+        scopes: &[TokenScope],
+    ) -> Result<()> {
         let new = tokens::create(database, name, station, scopes).await?;
         if self.json {
             println!("{}", json!({"token": new.token, "secret": new.secret}));
@@ -118,7 +132,14 @@ fn table(rows: &[TokenRow]) -> Table {
     table.load_preset(comfy_table::presets::NOTHING).set_header(["NAME", "FOR", "SCOPES", "CREATED", "REVOKED", "ID"]);
     for row in rows {
         let revoked = row.revoked_at.map(|at| at.format("%F %T").to_string()).unwrap_or_default();
-        table.add_row([row.name.clone(), whom(row), row.scopes.join(","), row.created_at.format("%F %T").to_string(), revoked, row.id.to_string()]);
+        table.add_row([
+            row.name.clone(),
+            whom(row),
+            row.scopes.join(","),
+            row.created_at.format("%F %T").to_string(),
+            revoked,
+            row.id.to_string(),
+        ]);
     }
     table
 }

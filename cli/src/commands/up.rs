@@ -57,7 +57,6 @@ impl Up {
             },
             () = stop_requests.next() => Ok(()),
         };
-        say("stopping …");
         let stopped = running.stop(&mut stop_requests).await;
         result.and(stopped)?;
         say("stopped");
@@ -110,8 +109,9 @@ async fn database(folder: &DataFolder, running: &mut Running) -> Result<String> 
 
 /// The port asked for if it is free, or a free one for 0. It is let go again for the api to take.
 fn choose_port(wanted: u16) -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
-        .with_context(|| format!("port {wanted} of 127.0.0.1 can't be used: choose another with --port, or any free one with --port 0"))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).with_context(|| {
+        format!("port {wanted} of 127.0.0.1 can't be used: choose another with --port, or any free one with --port 0")
+    })?;
     Ok(listener.local_addr().context("find a free port")?.port())
 }
 
@@ -136,6 +136,7 @@ impl Running {
 
     async fn stop(self, stop_requests: &mut StopRequests) -> Result<()> {
         if let Some(fleet) = self.fleet {
+            say("stopping: what runs may finish; Ctrl-C again hurries");
             let hurry = fleet.hurry();
             let mut stopping = std::pin::pin!(fleet.stop());
             tokio::select! {

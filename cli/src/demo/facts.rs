@@ -44,10 +44,22 @@ pub(super) fn facts(sight: &Sight) -> Vec<String> {
     if let Some(run) = &sight.run {
         facts.push(format!("run of {}: {}", word(run, "playbook"), word(run, "status")));
         let steps = run["steps"].as_array().into_iter().flatten();
-        facts.extend(steps.map(|step| format!("step {} {}: {}", word(step, "step"), word(step, "status"), summary(&step["result"]))));
+        facts.extend(
+            steps.map(|step| {
+                format!("step {} {}: {}", word(step, "step"), word(step, "status"), summary(&step["result"]))
+            }),
+        );
     }
-    facts.extend(sight.messages.iter().rev().map(|message| format!("message {} stands in #{}", word(message, "id"), word(message, "channel"))));
-    facts.extend(sight.audits.iter().map(|audit| format!("audit of {}: {}", word(audit, "tool_name"), word(audit, "status"))));
+    facts.extend(
+        sight
+            .messages
+            .iter()
+            .rev()
+            .map(|message| format!("message {} stands in #{}", word(message, "id"), word(message, "channel"))),
+    );
+    facts.extend(
+        sight.audits.iter().map(|audit| format!("audit of {}: {}", word(audit, "tool_name"), word(audit, "status"))),
+    );
     facts
 }
 
@@ -105,7 +117,9 @@ mod tests {
         Sight {
             job: json!({"id": "1", "kind": "run_playbook", "state": "done"}),
             jobs: vec![json!({"id": "1", "kind": "run_playbook", "state": "done", "worker": "host/7", "attempt": 1})],
-            run: Some(json!({"playbook": "p", "status": "succeeded", "steps": [{"step": "collect", "status": "done", "result": {"stored": 3, "by": {"a": 1}}}]})),
+            run: Some(
+                json!({"playbook": "p", "status": "succeeded", "steps": [{"step": "collect", "status": "done", "result": {"stored": 3, "by": {"a": 1}}}]}),
+            ),
             audits: vec![json!({"tool_name": "p", "status": "succeeded"})],
             messages: vec![json!({"id": "m", "channel": "c", "text": "done"})],
         }

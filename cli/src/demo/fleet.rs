@@ -52,7 +52,8 @@ impl Fleet {
     /// Makes its folder.
     pub(crate) fn prepare() -> Result<Fleet> {
         let temporary = tempfile::Builder::new().prefix("vtoc-demo-").tempdir().context("make a temporary folder")?;
-        private_file::set_mode(temporary.path(), Account::choose()?.folder_mode()).context("open the temporary folder to the server")?;
+        private_file::set_mode(temporary.path(), Account::choose()?.folder_mode())
+            .context("open the temporary folder to the server")?;
         Ok(Fleet { temporary, child: None, url: None })
     }
 
@@ -70,12 +71,19 @@ impl Fleet {
         let output = child.stdout.take().expect("invariant: the output is a pipe");
         let mut lines = BufReader::new(output).lines();
         let said = timeout(START_DEADLINE, lines.next_line()).await.context("`vtoc up` isn't ready in time")?;
-        let Some(url) = said.context("read from `vtoc up`")?.and_then(|line| Some(line.strip_prefix("vtoc ready ")?.to_owned())) else {
+        let Some(url) =
+            said.context("read from `vtoc up`")?.and_then(|line| Some(line.strip_prefix("vtoc ready ")?.to_owned()))
+        else {
             bail!("`vtoc up` didn't get ready:\n{}", log_file::tail(&self.log()));
         };
         step.done(&url);
         self.url = Some(url.clone());
-        Ok(Address { url, admin_token: self.key("admin-token")?, webhook_secret: self.key("webhook-secret")?, chat_key: self.key("chat-key")? })
+        Ok(Address {
+            url,
+            admin_token: self.key("admin-token")?,
+            webhook_secret: self.key("webhook-secret")?,
+            chat_key: self.key("chat-key")?,
+        })
     }
 
     /// Leaves it running and says how to use and how to stop it.

@@ -67,7 +67,10 @@ async fn look(fleet: &FrontDoor, chat: &FrontDoor, job: &str) -> Result<Sight> {
         job: fleet.get(&format!("/api/v1/jobs/{job}")).await?,
         jobs: items(&fleet.get("/api/v1/jobs?limit=100").await?),
         run,
-        audits: items(&fleet.get("/api/v1/agent-actions/audits").await?).into_iter().filter(|audit| audit["job_id"] == job).collect(),
+        audits: items(&fleet.get("/api/v1/agent-actions/audits").await?)
+            .into_iter()
+            .filter(|audit| audit["job_id"] == job)
+            .collect(),
         messages: items(&chat.get(&format!("/chatkit/v1/channels/{CHANNEL}/messages")).await?),
     })
 }
@@ -93,6 +96,9 @@ mod tests {
 
     #[test]
     fn signatures_are_those_of_rfc_4231() {
-        assert_eq!(sign("Jefe", "what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(
+            sign("Jefe", "what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
     }
 }

@@ -30,7 +30,9 @@ pub(super) fn remove(run: &Path, name: &str, pid: Option<u32>) {
 
 /// Ends every process that an earlier run wrote down and that still runs; answers how many there were.
 pub(crate) async fn end_leftovers(run: &Path) -> Result<usize> {
-    let files = fs::read_dir(run)?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "pid"));
+    let files = fs::read_dir(run)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "pid"));
     let mut running = Vec::new();
     for file in files {
         match read(&file).filter(|(pid, program)| is_ours(*pid, program)) {

@@ -30,7 +30,11 @@ pub(super) async fn wait(fleet: &Fleet, setting: &Setting<'_>) -> Result<()> {
         }
         if Instant::now() >= deadline {
             let last = answer.map_or_else(|error| format!("{error:#}"), |body| body.to_string());
-            bail!("the fleet isn't ready after {} s; last answer of /readyz: {last}; logs: {}", DEADLINE.as_secs(), setting.folder.path().join("log").display());
+            bail!(
+                "the fleet isn't ready after {} s; last answer of /readyz: {last}; logs: {}",
+                DEADLINE.as_secs(),
+                setting.folder.path().join("log").display()
+            );
         }
         sleep(LOOK_EVERY).await;
     }

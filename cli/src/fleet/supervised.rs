@@ -96,7 +96,12 @@ async fn keep_running(program: Program, stop: CancellationToken, hurry: Cancella
         deaths.fetch_add(1, Ordering::Relaxed);
         in_a_row = if began.elapsed() >= STEADY { 0 } else { in_a_row + 1 };
         let pause = pause(in_a_row);
-        say(format_args!("{} ended ({how}); starting it again in {}; its log: {}", program.name, seconds(pause), program.log.display()));
+        say(format_args!(
+            "{} ended ({how}); starting it again in {}; its log: {}",
+            program.name,
+            seconds(pause),
+            program.log.display()
+        ));
         tokio::select! {
             () = sleep(pause) => {}
             () = stop.cancelled() => return,
@@ -178,7 +183,8 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_dies_is_started_again() {
         let folder = tempfile::tempdir().unwrap();
-        let supervised = Supervised::start(shell(folder.path(), "echo once >> \"$MARK\"; exit 3"), CancellationToken::new());
+        let supervised =
+            Supervised::start(shell(folder.path(), "echo once >> \"$MARK\"; exit 3"), CancellationToken::new());
         until(|| supervised.deaths() >= 2).await;
         supervised.stop().await;
         assert!(std::fs::read_to_string(folder.path().join("mark")).unwrap().lines().count() >= 2);
@@ -200,9 +206,14 @@ mod tests {
     async fn a_process_that_ignores_the_request_is_killed_when_hurried() {
         let folder = tempfile::tempdir().unwrap();
         let hurry = CancellationToken::new();
-        let supervised = Supervised::start(shell(folder.path(), "trap '' TERM; echo up; while :; do sleep 0.05; done"), hurry.clone());
+        let supervised = Supervised::start(
+            shell(folder.path(), "trap '' TERM; echo up; while :; do sleep 0.05; done"),
+            hurry.clone(),
+        );
         until(|| log_file::tail(&folder.path().join("shell.log")).contains("up")).await;
         hurry.cancel();
-        timeout(Duration::from_secs(10), supervised.stop()).await.expect("it is killed long before it would have drained");
+        timeout(Duration::from_secs(10), supervised.stop())
+            .await
+            .expect("it is killed long before it would have drained");
     }
 }

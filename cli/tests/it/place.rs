@@ -29,7 +29,14 @@ impl Place {
 /// The program, with no settings but those of the test.
 pub(crate) fn vtoc() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vtoc"));
-    for name in ["DATABASE_URL", "DATABASE_URL_OWNER", "VTOC_ADMIN_TOKEN", "CHATKIT_WEBHOOK_SECRET", "CHATKIT_BASE_URL", "CHATKIT_API_KEY"] {
+    for name in [
+        "DATABASE_URL",
+        "DATABASE_URL_OWNER",
+        "VTOC_ADMIN_TOKEN",
+        "CHATKIT_WEBHOOK_SECRET",
+        "CHATKIT_BASE_URL",
+        "CHATKIT_API_KEY",
+    ] {
         command.env_remove(name);
     }
     command

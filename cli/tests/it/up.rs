@@ -18,8 +18,13 @@ struct Up {
 
 impl Up {
     fn start(data: &Path) -> Up {
-        let mut child =
-            vtoc().args(["up", "--port", "0", "--data"]).arg(data).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = vtoc()
+            .args(["up", "--port", "0", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let Some(url) = line.trim_end().strip_prefix("vtoc ready ").map(str::to_owned) else {
@@ -73,7 +78,11 @@ fn a_fleet_that_was_killed_continues_with_its_data_and_stops_in_order() {
     let refused = error_output(&second);
     assert!(refused.contains(&format!("in use by another vtoc (process {})", first.child.id())), "{refused}");
 
-    let made = vtoc().args(["token", "create", "--name", "ci", "--station", "toc-s2", "--scope", "read", "--data"]).arg(place.path()).output().unwrap();
+    let made = vtoc()
+        .args(["token", "create", "--name", "ci", "--station", "toc-s2", "--scope", "read", "--data"])
+        .arg(place.path())
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", error_output(&made));
     let secret = String::from_utf8(made.stdout.clone()).unwrap();
     assert!(secret.starts_with("vtoc_") && secret.lines().count() == 1, "{secret}");
@@ -90,6 +99,7 @@ fn a_fleet_that_was_killed_continues_with_its_data_and_stops_in_order() {
 
     assert_eq!(again.stop(), Some(0));
     assert!(!place.path().join("postgres/postmaster.pid").exists());
-    let left: Vec<_> = fs::read_dir(place.path().join("run")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(place.path().join("run")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["database-url"]);
 }

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use agents::playbooks::{Context, Next, Retry, Run, Station as StationFacts, next};
+use chrono::SubsecRound;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -101,7 +102,8 @@ impl RunPlaybook {
             },
             run: Run {
                 id: run.id.to_string(),
-                started_at: run.started_at,
+                // Whole seconds: a replay shifted to this moment falls on the same fractions of a second in every run.
+                started_at: run.started_at.trunc_subsecs(0),
                 channel: self.channel.clone(),
                 thread: self.thread.clone(),
                 requested_by: self.requested_by.clone(),

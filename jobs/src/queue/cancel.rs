@@ -1,7 +1,10 @@
 //! Calling a job off: at once while it waits, by its worker while it runs.
 
 use super::RETENTION_OTHER_H;
-use crate::{Database, Error, JobId, Scope, aftermath};
+use crate::{Database, Error, JobId, Scope, Tx, aftermath};
+
+/// Statements at most in search of a job that moves; its history may also be pruned.
+const LOOKS_MAX: u32 = 5;
 
 /// What came of calling a job off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,47 +33,60 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
                 return Ok(Cancelled::Unknown);
             }
             crate::database::as_fleet(&mut tx).await?;
-            let row = sqlx::query!(
-                r#"with gone as (
-                    delete from vtoc.job_ready
-                    where id = $1
-                    returning id, queue, kind, station_id, attempt, keyed
-                ),
-                history as (
-                    insert into vtoc.job_finished (expires_at, id, state, queue, kind, station_id, attempt, finished_at, error)
-                    select vtoc.clock() + make_interval(hours => $3::int), id, 'cancelled', queue, kind, station_id, attempt, vtoc.clock(), $2
-                    from gone
-                ),
-                freed as (
-                    delete from vtoc.job_unique u
-                    using gone
-                    where gone.keyed and u.job_id = gone.id
-                ),
-                asked as (
-                    insert into vtoc.job_cancel (job_id, worker_id, reason)
-                    select r.id, l.worker_id, $2
-                    from vtoc.job_running r
-                    join vtoc.job_lease l on l.token = r.token
-                    where r.id = $1
-                    on conflict (job_id) do update set worker_id = excluded.worker_id
-                    returning job_id
-                )
-                select exists (select from gone) as "now!", exists (select from asked) as "asked!""#,
-                key,
-                reason,
-                RETENTION_OTHER_H
-            )
-            .fetch_one(&mut *tx)
-            .await?;
-            if row.now {
+            let cancelled = call_off(&mut tx, key, reason).await?;
+            if cancelled == Cancelled::Now {
                 aftermath::of(&mut tx, &[key]).await?;
             }
             tx.commit().await?;
-            Ok(match (row.now, row.asked) {
-                (true, _) => Cancelled::Now,
-                (_, true) => Cancelled::Asked,
-                _ => Cancelled::Finished,
-            })
+            Ok(cancelled)
         })
         .await
+}
+
+/// A job that is claimed or put back at this moment is in no table that one statement sees, so it is looked for again.
+async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Error> {
+    for _ in 0..LOOKS_MAX {
+        let row = sqlx::query!(
+            r#"with gone as (
+                delete from vtoc.job_ready
+                where id = $1
+                returning id, queue, kind, station_id, attempt, keyed
+            ),
+            history as (
+                insert into vtoc.job_finished (expires_at, id, state, queue, kind, station_id, attempt, finished_at, error)
+                select vtoc.clock() + make_interval(hours => $3::int), id, 'cancelled', queue, kind, station_id, attempt, vtoc.clock(), $2
+                from gone
+            ),
+            freed as (
+                delete from vtoc.job_unique u
+                using gone
+                where gone.keyed and u.job_id = gone.id
+            ),
+            asked as (
+                insert into vtoc.job_cancel (job_id, reason)
+                select id, $2
+                from vtoc.job_running
+                where id = $1
+                on conflict (job_id) do update set reason = excluded.reason
+                returning job_id
+            )
+            select exists (select from gone) as "now!", exists (select from asked) as "asked!",
+                exists (select from vtoc.job_finished where id = $1) as "finished!""#,
+            key,
+            reason,
+            RETENTION_OTHER_H
+        )
+        .fetch_one(&mut **tx)
+        .await?;
+        if row.now {
+            return Ok(Cancelled::Now);
+        }
+        if row.asked {
+            return Ok(Cancelled::Asked);
+        }
+        if row.finished {
+            break;
+        }
+    }
+    Ok(Cancelled::Finished)
 }

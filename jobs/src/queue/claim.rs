@@ -234,6 +234,14 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
                     from come
                     where r.id = come.id
                     returning r.id
+                ),
+                -- Whoever runs the job now, which needn't be who ran it when it was called off.
+                called_off as (
+                    select c.job_id, c.reason
+                    from vtoc.job_cancel c
+                    join vtoc.job_running r on r.id = c.job_id
+                    join vtoc.job_lease l on l.token = r.token
+                    where l.worker_id = $1
                 )
                 select (select count(*) from promoted) as "promoted!",
                     (select (extract(epoch from min(run_at) - vtoc.clock()) * 1000)::bigint
@@ -242,8 +250,8 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
                     exists (select from promoted)
                         or exists (select from vtoc.job_ready where queue = any($2) and due and not suspect and kind = any($3)) as "due!",
                     exists (select from vtoc.job_ready where queue = any($2) and due and suspect and kind = any($3)) as "suspects!",
-                    array(select job_id from vtoc.job_cancel where worker_id = $1 order by job_id) as "cancelled!",
-                    array(select reason from vtoc.job_cancel where worker_id = $1 order by job_id) as "reasons!""#,
+                    array(select job_id from called_off order by job_id) as "cancelled!",
+                    array(select reason from called_off order by job_id) as "reasons!""#,
                 worker,
                 queues,
                 kinds

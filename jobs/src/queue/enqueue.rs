@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sqlx::postgres::types::PgInterval;
 
-use crate::{Error, JobId, StationId, Tx};
+use crate::{Error, JobId, StationId, Tx, nul};
 
 /// Payload bytes at most, as JSON text.
 pub const PAYLOAD_MAX: usize = 256 * 1024;
@@ -57,7 +57,7 @@ pub struct Enqueued {
 /// be in fleet scope, or in the scope of the one station all jobs belong to. Wake the workers after the commit.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a payload over the cap (then nothing was sent and the transaction still stands).
+/// [`Error::Invalid`] for a payload over the cap or with a NUL character (then nothing was sent and the transaction still stands).
 pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
     if jobs.is_empty() {
         return Ok(Vec::new());
@@ -74,16 +74,17 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
         -- Sorted, so that two batches with the same keys wait for each other instead of deadlocking. Taking the row's lock
         -- either way keeps its job live until this transaction ends.
         key as (
-            insert into vtoc.job_unique as held (station_id, kind, key, job_id, keep_for)
-            select distinct on (coalesce(station_id, 0), kind, dedupe_key) coalesce(station_id, 0), kind, dedupe_key, id, keep_for
+            insert into vtoc.job_unique as held (station_id, kind, key, job_id, enqueued_at, keep_for)
+            select distinct on (coalesce(station_id, 0), kind, dedupe_key) coalesce(station_id, 0), kind, dedupe_key, id, now, keep_for
             from given
             where dedupe_key is not null
             order by coalesce(station_id, 0), kind, dedupe_key, position
             on conflict (station_id, kind, key) do update
             set job_id = case when held.expires_at <= vtoc.clock() then excluded.job_id else held.job_id end,
+                enqueued_at = case when held.expires_at <= vtoc.clock() then excluded.enqueued_at else held.enqueued_at end,
                 keep_for = case when held.expires_at <= vtoc.clock() then excluded.keep_for else held.keep_for end,
                 expires_at = case when held.expires_at <= vtoc.clock() then null else held.expires_at end
-            returning station_id, kind, key, job_id
+            returning station_id, kind, key, job_id, enqueued_at
         ),
         fresh as (
             select given.*
@@ -103,12 +104,9 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
         )
         select coalesce(key.job_id, given.id) as "id!",
             coalesce(key.job_id, given.id) = given.id as "fresh!",
-            case when coalesce(key.job_id, given.id) = given.id then given.now
-                else coalesce(twin.now, held.enqueued_at) end as "enqueued_at!"
+            coalesce(key.enqueued_at, given.now) as "enqueued_at!"
         from given
         left join key on key.station_id = coalesce(given.station_id, 0) and key.kind = given.kind and key.key = given.dedupe_key
-        left join given twin on twin.id = key.job_id
-        left join vtoc.job held on held.id = key.job_id
         order by given.position"#,
         &columns.queue,
         &columns.kind,
@@ -126,7 +124,6 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
     .await?;
     Ok(rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect())
 }
-
 
 #[derive(Default)]
 struct Columns {
@@ -150,6 +147,9 @@ impl Columns {
             let bytes = job.payload.to_string().len();
             if bytes > PAYLOAD_MAX {
                 return Err(Error::invalid("payload", format!("{bytes} bytes, at most {PAYLOAD_MAX} are allowed")));
+            }
+            if nul::is_in(&job.payload) {
+                return Err(Error::invalid("payload", "a text with a NUL character, which the database can't hold"));
             }
             columns.queue.push(job.queue.clone());
             columns.kind.push(job.kind.clone());

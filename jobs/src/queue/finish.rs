@@ -1,13 +1,16 @@
 //! Finishing: what attempts came to, written in batches, each conditional on its token. A result whose token is gone
 //! changes nothing and is reported back.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
 use super::{RETENTION_DONE_H, RETENTION_OTHER_H, enqueue::interval};
-use crate::{Database, Error, Scope, aftermath};
+use crate::{Database, Error, Scope, aftermath, nul};
 
 /// Characters of an error that are kept.
 const ERROR_MAX: usize = 4_000;
@@ -52,19 +55,25 @@ pub enum Ending {
     },
 }
 
-/// Writes `outcomes` and forgets the leases in `closed`, which have no job left. Answers with the keys whose result was
-/// written; of the others the token was gone. Safe to repeat.
+/// Writes `outcomes` and ends those of their leases, and of `leases`, that have no job left. Answers with the keys whose
+/// result was written; of the others the token was gone. Safe to repeat.
 ///
 /// # Errors
-/// [`Error::Unavailable`]: nothing is known to be written; the same call may be made again.
-pub async fn finish(database: &Database, outcomes: &[Outcome], closed: &[i64]) -> Result<HashSet<i64>, Error> {
+/// [`Error::Unavailable`]: nothing is known to be written; the same call may be made again. [`Error::Unstorable`]: nothing
+/// was written, since one of the results can't be.
+pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -> Result<HashSet<i64>, Error> {
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
             let written = finish_in(&mut tx, outcomes).await?;
-            if !closed.is_empty() {
-                sqlx::query!("delete from vtoc.job_lease where token = any($1)", closed).execute(&mut *tx).await?;
-            }
+            let tokens: BTreeSet<i64> = outcomes.iter().map(|outcome| outcome.token).chain(leases.iter().copied()).collect();
+            sqlx::query!(
+                "delete from vtoc.job_lease l
+                where l.token = any($1) and not exists (select from vtoc.job_running r where r.token = l.token)",
+                &Vec::from_iter(tokens)
+            )
+            .execute(&mut *tx)
+            .await?;
             tx.commit().await?;
             Ok(written)
         })
@@ -145,16 +154,25 @@ impl Ended {
                 from judged
                 where outcome <> 'done' or attempt > 1
             ),
+            -- In the order of enqueue, so that neither waits for the other in a circle.
+            held as materialized (
+                select u.station_id, u.kind, u.key, u.keep_for
+                from gone
+                join vtoc.job_unique u on u.job_id = gone.id
+                where gone.keyed
+                order by u.station_id, u.kind, u.key
+                for update of u
+            ),
             kept as (
                 update vtoc.job_unique u
                 set expires_at = vtoc.clock() + u.keep_for
-                from gone
-                where gone.keyed and u.job_id = gone.id and u.keep_for is not null
+                from held
+                where held.keep_for is not null and u.station_id = held.station_id and u.kind = held.kind and u.key = held.key
             ),
             freed as (
                 delete from vtoc.job_unique u
-                using gone
-                where gone.keyed and u.job_id = gone.id and u.keep_for is null
+                using held
+                where held.keep_for is null and u.station_id = held.station_id and u.kind = held.kind and u.key = held.key
             ),
             heard as (
                 delete from vtoc.job_cancel c
@@ -239,7 +257,7 @@ fn cut(text: &str) -> String {
 fn capped(output: &Value) -> Value {
     let bytes = output.to_string().len();
     if bytes <= OUTPUT_MAX {
-        return output.clone();
+        return nul::replaced(output);
     }
     serde_json::json!({ "omitted": "output over the cap", "bytes": bytes, "bytes_max": OUTPUT_MAX })
 }

@@ -96,13 +96,26 @@ pub async fn clear_blame(database: &Database, stale: &[(i64, i64)]) -> Result<u6
                     set outcome = 'given_up', error = 'its process was away longer than its lease'
                     from unnest($1::bigint[], $2::bigint[]) as u (id, token)
                     where a.job_id = u.id and a.token = u.token and a.outcome = 'crashed'
-                    returning a.job_id
+                    returning a.job_id, a.token
                 ),
-                trusted as (
-                    update vtoc.job_ready r
-                    set suspect = false, crash_count = greatest(r.crash_count - 1, 0)
+                judged as (
+                    select cleared.job_id, exists (
+                        select from vtoc.job_attempt other
+                        where other.job_id = cleared.job_id and other.token <> cleared.token and other.outcome = 'crashed'
+                    ) as suspect
                     from cleared
-                    where r.id = cleared.job_id
+                ),
+                waiting as (
+                    update vtoc.job_ready r
+                    set suspect = judged.suspect, crash_count = greatest(r.crash_count - 1, 0)
+                    from judged
+                    where r.id = judged.job_id
+                ),
+                under_way as (
+                    update vtoc.job_running r
+                    set suspect = judged.suspect, crash_count = greatest(r.crash_count - 1, 0)
+                    from judged
+                    where r.id = judged.job_id
                 )
                 select count(*) as "count!" from cleared"#,
                 &keys,

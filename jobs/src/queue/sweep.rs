@@ -101,9 +101,11 @@ pub async fn sweep(database: &Database, lease: Duration, blame: bool) -> Result<
                     using judged
                     where judged.keyed and judged.crashes >= $3 and u.job_id = judged.id and u.keep_for is null
                 ),
+                -- What is called off stays so while it may run again.
                 unheard as (
                     delete from vtoc.job_cancel c
-                    where not exists (select from vtoc.job_running r where r.id = c.job_id and r.id not in (select id from gone))
+                    where not exists (select from vtoc.job_running r where r.id = c.job_id)
+                        and not exists (select from vtoc.job_ready r where r.id = c.job_id)
                 ),
                 leases as (
                     delete from vtoc.job_lease l

@@ -20,7 +20,6 @@ use jobs::{
     workers::{self, NewWorker},
 };
 use serde_json::json;
-use sqlx::{PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 
 /// The fleet's lease; tests move the clock past it.
@@ -31,15 +30,13 @@ const KIND: &str = "weigh";
 pub(crate) struct Fleet {
     pub(crate) base: TestDatabase,
     pub(crate) worker: Uuid,
-    pool: PgPool,
     clock_s: AtomicI64,
 }
 
 impl Fleet {
     pub(crate) async fn new() -> Self {
         let base = TestDatabase::new().await;
-        let pool = PgPoolOptions::new().max_connections(12).connect_lazy(&base.url).unwrap();
-        let mut fleet = Self { base, pool, worker: Uuid::nil(), clock_s: AtomicI64::new(0) };
+        let mut fleet = Self { base, worker: Uuid::nil(), clock_s: AtomicI64::new(0) };
         fleet.worker = fleet.process().await;
         fleet
     }
@@ -66,7 +63,7 @@ impl Fleet {
 
     /// A transaction over the whole control plane, as callers of `enqueue` have one.
     pub(crate) async fn begin(&self) -> Tx {
-        self.pool.begin_with("begin; set local role vtoc_queue").await.unwrap()
+        self.base.begin().await
     }
 
     pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Vec<Enqueued> {

@@ -5,18 +5,14 @@
 
 mod accept;
 mod cancel;
-mod catalogue;
 mod chat;
 mod claim;
-mod control_leaks;
-mod data_leaks;
 mod effects;
 mod enqueue;
-mod faults;
 mod finish;
 mod fleet;
 mod leases;
-mod logins;
+mod meaning;
 mod pages;
 mod repeats;
 mod runs;

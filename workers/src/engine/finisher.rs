@@ -15,6 +15,8 @@ use crate::flights::{Facts, Flights};
 
 /// Waits between tries while the database is away, at most.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How the error of a job begins whose result the database can't take.
+const UNSTORABLE: &str = "its result can't be stored";
 
 /// One job's end, on its way to the database.
 #[derive(Debug)]
@@ -65,64 +67,65 @@ impl Finisher {
     /// Writes until every sender is gone and everything is written.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
-        let mut closed: Vec<i64> = Vec::new();
         while self.received.recv_many(&mut batch, self.batch_max).await > 0 {
-            let (mut outcomes, mut stale) = (Vec::with_capacity(batch.len()), Vec::new());
-            for result in batch.drain(..) {
-                if result.stale {
-                    stale.push((result.key, result.token));
+            let (mut outcomes, mut leases, mut stale) = (Vec::with_capacity(batch.len()), Vec::new(), Vec::new());
+            for landed in batch.drain(..) {
+                if landed.stale {
+                    stale.push((landed.key, landed.token));
                 }
-                match result.ending {
-                    Some(ending) => outcomes.push(Outcome { key: result.key, token: result.token, ending }),
-                    None if self.flights.leave(result.key, result.token) => closed.push(result.token),
-                    None => {}
+                match landed.ending {
+                    Some(ending) => outcomes.push(Outcome { key: landed.key, token: landed.token, ending }),
+                    None => {
+                        self.flights.leave(landed.key, landed.token);
+                        leases.push(landed.token);
+                    }
                 }
             }
-            // A lease whose last job is in this very batch ends with it.
-            stale.extend(self.write(outcomes, &mut closed).await);
+            stale.extend(self.write(outcomes, &leases).await);
             self.report(&stale).await;
         }
     }
 
     /// Writes a batch, however long it takes. Answers with those that were refused.
-    async fn write(&self, outcomes: Vec<Outcome>, closed: &mut Vec<i64>) -> Vec<(i64, i64)> {
+    async fn write(&self, outcomes: Vec<Outcome>, leases: &[i64]) -> Vec<(i64, i64)> {
         let mut pause = Duration::from_millis(50);
         loop {
-            match finish::finish(&self.database, &outcomes, closed).await {
+            match finish::finish(&self.database, &outcomes, leases).await {
                 Ok(written) => {
-                    closed.clear();
                     self.flights.counters.finished.fetch_add(written.len() as u64, Ordering::Relaxed);
-                    closed.extend(outcomes.iter().filter(|outcome| self.flights.leave(outcome.key, outcome.token)).map(|outcome| outcome.token));
-                    return outcomes.iter().filter(|outcome| !written.contains(&outcome.key)).map(|outcome| (outcome.key, outcome.token)).collect();
+                    outcomes.iter().for_each(|outcome| self.flights.leave(outcome.key, outcome.token));
+                    let refused = outcomes.iter().filter(|outcome| !written.contains(&outcome.key));
+                    return refused.map(|outcome| (outcome.key, outcome.token)).collect();
                 }
-                Err(error) if error.is_transient() => {
+                Err(Error::Unstorable(why)) => return self.write_one_by_one(outcomes, &why).await,
+                Err(error) => {
                     self.outage.note(&error);
                     tracing::warn!(%error, results = outcomes.len(), "results can't be written now and are kept");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
-                Err(error) => return self.write_one_by_one(outcomes, &error, closed).await,
             }
         }
     }
 
     /// A batch that the database refuses holds a result that it can't take: the others are written, that one's job is dead.
-    async fn write_one_by_one(&self, outcomes: Vec<Outcome>, refusal: &Error, closed: &mut Vec<i64>) -> Vec<(i64, i64)> {
-        let [only] = &outcomes[..] else {
+    async fn write_one_by_one(&self, outcomes: Vec<Outcome>, why: &str) -> Vec<(i64, i64)> {
+        if outcomes.len() > 1 {
             let mut stale = Vec::new();
             for outcome in outcomes {
-                stale.extend(Box::pin(self.write(vec![outcome], closed)).await);
+                stale.extend(Box::pin(self.write(vec![outcome], &[])).await);
             }
             return stale;
-        };
-        tracing::error!(error = %refusal, job.key = only.key, "a result can't be stored");
-        if matches!(only.ending, Ending::Dead { outcome: "dead", .. }) {
-            // Not even its epitaph can be stored: the lease runs out and the sweep takes it.
-            let _ = self.flights.leave(only.key, only.token);
+        }
+        let Some(only) = outcomes.first() else { return Vec::new() };
+        tracing::error!(why, job.key = only.key, "a result can't be stored");
+        if matches!(&only.ending, Ending::Dead { error, .. } if error.starts_with(UNSTORABLE)) {
+            // Not even that can be stored: the lease runs out and the sweep takes the job back.
+            self.flights.leave(only.key, only.token);
             return Vec::new();
         }
-        let ending = Ending::Dead { outcome: "dead", error: format!("its result can't be stored: {refusal}") };
-        Box::pin(self.write(vec![Outcome { key: only.key, token: only.token, ending }], closed)).await
+        let ending = Ending::Dead { outcome: "dead", error: format!("{UNSTORABLE}: {why}") };
+        Box::pin(self.write(vec![Outcome { key: only.key, token: only.token, ending }], &[])).await
     }
 
     /// Counts results that came too late, and takes the blame back that a sweep laid on their jobs: this process lives.
