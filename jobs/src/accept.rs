@@ -131,7 +131,12 @@ pub enum Answer {
 ///
 /// # Errors
 /// [`Error::Unavailable`]: nothing may be assumed; the sender tries again.
-pub async fn chat_message(database: &Database, door: &Door, delivery: &Delivery<'_>, message: ChatMessage) -> Result<Answer, Error> {
+pub async fn chat_message(
+    database: &Database,
+    door: &Door,
+    delivery: &Delivery<'_>,
+    message: ChatMessage,
+) -> Result<Answer, Error> {
     let message = message.storable();
     let body_sha256: [u8; 32] = Sha256::digest(delivery.body).into();
     let (answer, queue) = database
@@ -145,7 +150,13 @@ pub async fn chat_message(database: &Database, door: &Door, delivery: &Delivery<
             }
             let station = station_of(&mut tx, door, delivery, &message).await?;
             let intent = intent::of(&mut tx, &door.catalogue, station.as_ref(), &message).await?;
-            let receipt = NewReceipt { id: receipt_id, key: &key, station: station.as_ref(), body_sha256: &body_sha256, body_bytes: delivery.body.len() };
+            let receipt = NewReceipt {
+                id: receipt_id,
+                key: &key,
+                station: station.as_ref(),
+                body_sha256: &body_sha256,
+                body_bytes: delivery.body.len(),
+            };
             let accepted = match (intent, &station) {
                 (Intent::Work(work), Some(station)) => accept(&mut tx, &receipt, station, *work).await?,
                 (Intent::Ignore(reason), _) => ignore(&mut tx, &receipt, reason).await?,
@@ -179,7 +190,12 @@ impl Key {
 
 /// Takes the key for this delivery. When it was taken before, what became of that delivery; copies at the same moment wait
 /// here for the first.
-async fn seen_before(tx: &mut Tx, key: &Key, receipt_id: Uuid, body_sha256: &[u8; 32]) -> Result<Option<Answer>, Error> {
+async fn seen_before(
+    tx: &mut Tx,
+    key: &Key,
+    receipt_id: Uuid,
+    body_sha256: &[u8; 32],
+) -> Result<Option<Answer>, Error> {
     let held = sqlx::query!(
         "insert into vtoc.receipt_key as held (source, key, receipt_id, body_sha256, expires_at)
         values ($1, $2, $3, $4, vtoc.clock() + $5::interval)
@@ -201,17 +217,27 @@ async fn seen_before(tx: &mut Tx, key: &Key, receipt_id: Uuid, body_sha256: &[u8
     if held.body_sha256 != body_sha256 {
         return Ok(Some(Answer::Conflict));
     }
-    let first = sqlx::query!("update vtoc.receipt set sights = sights + 1 where id = $1 returning job_id, reason", held.receipt_id)
-        .fetch_one(&mut **tx)
-        .await?;
+    let first = sqlx::query!(
+        "update vtoc.receipt set sights = sights + 1 where id = $1 returning job_id, reason",
+        held.receipt_id
+    )
+    .fetch_one(&mut **tx)
+    .await?;
     Ok(Some(match first.job_id {
         Some(job_id) => Answer::Accepted { receipt_id: held.receipt_id, job_id: job_id.into(), duplicate: true },
-        None => Answer::Ignored { receipt_id: held.receipt_id, reason: first.reason.unwrap_or_default(), duplicate: true },
+        None => {
+            Answer::Ignored { receipt_id: held.receipt_id, reason: first.reason.unwrap_or_default(), duplicate: true }
+        }
     }))
 }
 
 /// The station a message is for: as it says, by its channel, by a header, else the installation's.
-async fn station_of(tx: &mut Tx, door: &Door, delivery: &Delivery<'_>, message: &ChatMessage) -> Result<Option<Station>, Error> {
+async fn station_of(
+    tx: &mut Tx,
+    door: &Door,
+    delivery: &Delivery<'_>,
+    message: &ChatMessage,
+) -> Result<Option<Station>, Error> {
     if let Some(slug) = &message.station {
         return stations::find_in(tx, &slug.to_lowercase()).await;
     }
@@ -235,11 +261,20 @@ struct NewReceipt<'a> {
 }
 
 /// Writes job, audit and receipt as the station itself, so that row-level security proves whose they are.
-async fn accept(tx: &mut Tx, receipt: &NewReceipt<'_>, station: &Station, work: Work) -> Result<(Answer, Option<String>), Error> {
+async fn accept(
+    tx: &mut Tx,
+    receipt: &NewReceipt<'_>,
+    station: &Station,
+    work: Work,
+) -> Result<(Answer, Option<String>), Error> {
     as_station(tx, station.id).await?;
     let job: NewJob = work.job;
     let queue = job.queue.clone();
-    let job_id = enqueue(tx, &[job]).await?.first().ok_or_else(|| Error::Internal("an enqueue without an answer".to_owned()))?.id;
+    let job_id = enqueue(tx, &[job])
+        .await?
+        .first()
+        .ok_or_else(|| Error::Internal("an enqueue without an answer".to_owned()))?
+        .id;
     if let Some(action) = &work.action {
         let audit = NewAudit {
             id: action.audit_id,
@@ -261,7 +296,13 @@ async fn ignore(tx: &mut Tx, receipt: &NewReceipt<'_>, reason: String) -> Result
     Ok((Answer::Ignored { receipt_id: receipt.id, reason, duplicate: false }, None))
 }
 
-async fn write(tx: &mut Tx, receipt: &NewReceipt<'_>, verdict: &str, reason: Option<&str>, job: Option<JobId>) -> Result<(), Error> {
+async fn write(
+    tx: &mut Tx,
+    receipt: &NewReceipt<'_>,
+    verdict: &str,
+    reason: Option<&str>,
+    job: Option<JobId>,
+) -> Result<(), Error> {
     sqlx::query!(
         "insert into vtoc.receipt (id, source, key, station_id, body_sha256, body_bytes, verdict, reason, job_id)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",

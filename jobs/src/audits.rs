@@ -99,7 +99,13 @@ pub(crate) async fn record(tx: &mut Tx, new: &NewAudit<'_>) -> Result<(), Error>
 }
 
 /// Moves an audit forward. A step back, and anything after the end, changes nothing; null never overwrites.
-pub(crate) async fn advance(tx: &mut Tx, id: Uuid, status: AuditStatus, result: Option<&Value>, error: Option<&str>) -> Result<bool, Error> {
+pub(crate) async fn advance(
+    tx: &mut Tx,
+    id: Uuid,
+    status: AuditStatus,
+    result: Option<&Value>,
+    error: Option<&str>,
+) -> Result<bool, Error> {
     let changed = sqlx::query!(
         "update vtoc.audit
         set status = $2, result = coalesce($3, result), error = coalesce($4, error), updated_at = vtoc.clock()
@@ -121,7 +127,12 @@ pub(crate) async fn advance(tx: &mut Tx, id: Uuid, status: AuditStatus, result: 
 ///
 /// # Errors
 /// [`Error::BadCursor`], [`Error::Invalid`] for a limit out of range, [`Error::Unavailable`].
-pub async fn list(database: &Database, scope: Scope, filter: &AuditFilter, request: &PageRequest) -> Result<Page<Audit>, Error> {
+pub async fn list(
+    database: &Database,
+    scope: Scope,
+    filter: &AuditFilter,
+    request: &PageRequest,
+) -> Result<Page<Audit>, Error> {
     let (at, id) = request.after::<Uuid>()?.unzip();
     let fetch = request.fetch()?;
     let rows = select(database, scope, None, filter, at, id, fetch).await?;

@@ -77,7 +77,10 @@ pub async fn put_channel(database: &Database, slug: &str) -> Result<Channel, Err
             let mut tx = database.begin(Scope::Fleet).await?;
             let station = stations::by_channel(&mut tx, slug).await?;
             ensure_channel(&mut tx, slug, station.map(|station| station.id)).await?;
-            let channel = sqlx::query_as!(Channel, "select slug, created_at from vtoc.chat_channel where slug = $1", slug).fetch_one(&mut *tx).await?;
+            let channel =
+                sqlx::query_as!(Channel, "select slug, created_at from vtoc.chat_channel where slug = $1", slug)
+                    .fetch_one(&mut *tx)
+                    .await?;
             tx.commit().await?;
             Ok(channel)
         })
@@ -101,7 +104,12 @@ pub(crate) async fn ensure_channel(tx: &mut Tx, slug: &str, station: Option<Stat
 ///
 /// # Errors
 /// [`Error::Invalid`] for a text of the wrong length and for NUL characters, [`Error::Unavailable`].
-pub async fn post(database: &Database, channel: &str, new: NewMessage, idempotency_key: Option<&str>) -> Result<Posting, Error> {
+pub async fn post(
+    database: &Database,
+    channel: &str,
+    new: NewMessage,
+    idempotency_key: Option<&str>,
+) -> Result<Posting, Error> {
     if !(1..=40_000).contains(&new.text.chars().count()) {
         return Err(Error::invalid("text", "expected 1 to 40,000 characters"));
     }
@@ -157,7 +165,9 @@ fn storable(new: &NewMessage) -> Result<(), Error> {
 }
 
 async fn earlier(tx: &mut Tx, key: &str, request: &[u8]) -> Result<Posting, Error> {
-    let before = sqlx::query!("select id, request_sha256 from vtoc.chat_message where idempotency_key = $1", key).fetch_one(&mut **tx).await?;
+    let before = sqlx::query!("select id, request_sha256 from vtoc.chat_message where idempotency_key = $1", key)
+        .fetch_one(&mut **tx)
+        .await?;
     if before.request_sha256 != request {
         return Ok(Posting::KeyReused);
     }
@@ -181,7 +191,11 @@ async fn message(tx: &mut Tx, id: Uuid) -> Result<Message, Error> {
 ///
 /// # Errors
 /// [`Error::BadCursor`], [`Error::Invalid`] for a limit out of range, [`Error::Unavailable`].
-pub async fn messages(database: &Database, channel: &str, request: &PageRequest) -> Result<Option<Page<Message>>, Error> {
+pub async fn messages(
+    database: &Database,
+    channel: &str,
+    request: &PageRequest,
+) -> Result<Option<Page<Message>>, Error> {
     let after = request.after_key()?;
     let fetch = request.fetch()?;
     database

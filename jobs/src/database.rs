@@ -9,7 +9,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{Error, StationId, migrate, stations::{Role, group}};
+use crate::{
+    Error, StationId, migrate,
+    stations::{Role, group},
+};
 
 /// A transaction under one of our roles.
 pub type Tx = Transaction<'static, Postgres>;
@@ -28,7 +31,9 @@ impl Scope {
     fn begin(self) -> String {
         match self {
             Self::Fleet => "begin; set local role vtoc_queue".to_owned(),
-            Self::Station(StationId(id)) => format!("begin; set local role vtoc_station; set local vtoc.station = '{id}'"),
+            Self::Station(StationId(id)) => {
+                format!("begin; set local role vtoc_station; set local vtoc.station = '{id}'")
+            }
         }
     }
 }
@@ -83,7 +88,12 @@ impl Database {
     /// [`Error::Invalid`] for a URL that isn't one, [`Error::Unavailable`] when nobody answers.
     pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
         let database = Self::connect_lazy(url, options)?;
-        database.bounded(async { Ok(drop(database.pool.acquire().await?)) }).await?;
+        database
+            .bounded(async {
+                database.pool.acquire().await?;
+                Ok(())
+            })
+            .await?;
         Ok(database)
     }
 
@@ -142,7 +152,9 @@ impl Database {
 
 /// Options of every connection: named, bounded, and idle transactions ended by the server.
 pub(crate) fn connect_options(url: &str, options: &ConnectOptions) -> Result<PgConnectOptions, Error> {
-    let parsed: PgConnectOptions = url.parse().map_err(|_| Error::invalid("DATABASE_URL", "expected postgres://user:password@host:port/database"))?;
+    let parsed: PgConnectOptions = url
+        .parse()
+        .map_err(|_| Error::invalid("DATABASE_URL", "expected postgres://user:password@host:port/database"))?;
     let statement_timeout = options.statement_timeout.as_millis().to_string();
     Ok(parsed.application_name(options.application_name).options([
         ("statement_timeout", statement_timeout.as_str()),

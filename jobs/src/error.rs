@@ -54,9 +54,11 @@ fn blames_a_value(code: &str) -> bool {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::Unavailable(error.to_string())
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
             // A connection cut in the middle of a message.
             sqlx::Error::Protocol(_) => Self::Unavailable(error.to_string()),
             sqlx::Error::Database(database) if database.code().is_some_and(|code| passes_with_time(&code)) => {

@@ -1,5 +1,7 @@
 //! What people see of jobs. Lists walk one index of one table, newest first, and never count.
 
+mod keys;
+
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -195,111 +197,30 @@ impl JobRow {
 ///
 /// # Errors
 /// [`Error::BadCursor`], [`Error::Invalid`] for a limit out of range, [`Error::Unavailable`].
-pub async fn jobs(database: &Database, scope: Scope, filter: &JobFilter, request: &PageRequest) -> Result<Page<JobView>, Error> {
+pub async fn jobs(
+    database: &Database,
+    scope: Scope,
+    filter: &JobFilter,
+    request: &PageRequest,
+) -> Result<Page<JobView>, Error> {
     let fetch = request.fetch()?;
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let keys = keys(&mut tx, filter, request, fetch).await?;
+            let keys = keys::page(&mut tx, filter, request, fetch).await?;
             let ids: Vec<i64> = keys.iter().map(|key| key.id).collect();
             let page = request.page(keys, |key| key.at.map_or_else(|| key.id.to_string(), |at| cursor_of(at, key.id)));
             let mut rows = rows(&mut tx, &ids).await?;
             tx.commit().await?;
-            let items = page.items.iter().filter_map(|key| rows.iter().position(|row| row.id == key.id).map(|at| rows.swap_remove(at))).map(JobRow::view).collect::<Result<_, _>>()?;
+            let items = page
+                .items
+                .iter()
+                .filter_map(|key| rows.iter().position(|row| row.id == key.id).map(|at| rows.swap_remove(at)))
+                .map(JobRow::view)
+                .collect::<Result<_, _>>()?;
             Ok(Page { items, next_cursor: page.next_cursor })
         })
         .await
-}
-
-struct Key {
-    id: i64,
-    at: Option<DateTime<Utc>>,
-}
-
-/// The keys of one page: finished jobs by when they finished, others by when they were enqueued.
-async fn keys(tx: &mut Tx, filter: &JobFilter, request: &PageRequest, fetch: i64) -> Result<Vec<Key>, Error> {
-    let (kind, queue, station) = (filter.kind.as_deref(), filter.queue.as_deref(), filter.station.map(|station| station.0));
-    Ok(match filter.state {
-        None => {
-            let after = request.after_key()?;
-            sqlx::query_as!(
-                Key,
-                "select id, null::timestamptz as at from vtoc.job
-                where ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
-                    and ($4::bigint is null or station_id = $4)
-                order by id desc
-                limit $5",
-                after,
-                kind,
-                queue,
-                station,
-                fetch
-            )
-            .fetch_all(&mut **tx)
-            .await?
-        }
-        Some(State::Ready) => {
-            let after = request.after_key()?;
-            sqlx::query_as!(
-                Key,
-                "select id, null::timestamptz as at from vtoc.job_ready
-                where ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
-                    and ($4::bigint is null or station_id = $4)
-                order by id desc
-                limit $5",
-                after,
-                kind,
-                queue,
-                station,
-                fetch
-            )
-            .fetch_all(&mut **tx)
-            .await?
-        }
-        Some(State::Running) => {
-            let after = request.after_key()?;
-            sqlx::query_as!(
-                Key,
-                "select id, null::timestamptz as at from vtoc.job_running
-                where ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
-                    and ($4::bigint is null or station_id = $4)
-                order by id desc
-                limit $5",
-                after,
-                kind,
-                queue,
-                station,
-                fetch
-            )
-            .fetch_all(&mut **tx)
-            .await?
-        }
-        Some(state @ (State::Done | State::Dead | State::Cancelled)) => {
-            let (at, after) = request.after::<i64>()?.unzip();
-            let state = match state {
-                State::Done => "done",
-                State::Dead => "dead",
-                _ => "cancelled",
-            };
-            sqlx::query_as!(
-                Key,
-                r#"select id, finished_at as "at?" from vtoc.job_finished
-                where state = $6 and ($7::timestamptz is null or (finished_at, id) < ($7, $1)) and ($2::text is null or kind = $2)
-                    and ($3::text is null or queue = $3) and ($4::bigint is null or station_id = $4)
-                order by finished_at desc, id desc
-                limit $5"#,
-                after,
-                kind,
-                queue,
-                station,
-                fetch,
-                state,
-                at
-            )
-            .fetch_all(&mut **tx)
-            .await?
-        }
-    })
 }
 
 async fn rows(tx: &mut Tx, ids: &[i64]) -> Result<Vec<JobRow>, Error> {
@@ -376,7 +297,9 @@ pub async fn attempts(database: &Database, scope: Scope, id: JobId) -> Result<Op
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let seen = sqlx::query!("select enqueued_at from vtoc.job where id = $1", id.key()).fetch_optional(&mut *tx).await?;
+            let seen = sqlx::query!("select enqueued_at from vtoc.job where id = $1", id.key())
+                .fetch_optional(&mut *tx)
+                .await?;
             if !seen.is_some_and(|job| id.matches(job.enqueued_at)) {
                 return Ok(None);
             }
@@ -434,8 +357,12 @@ mod tests {
 
     #[test]
     fn secrets_are_replaced_at_any_depth_and_the_rest_stays() {
-        let mut payload = serde_json::json!({"channel": "ops", "nested": [{"Api_Key": "k", "text": "t"}], "access_token": 3});
+        let mut payload =
+            serde_json::json!({"channel": "ops", "nested": [{"Api_Key": "k", "text": "t"}], "access_token": 3});
         redact(&mut payload);
-        assert_eq!(payload, serde_json::json!({"channel": "ops", "nested": [{"Api_Key": "[redacted]", "text": "t"}], "access_token": "[redacted]"}));
+        assert_eq!(
+            payload,
+            serde_json::json!({"channel": "ops", "nested": [{"Api_Key": "[redacted]", "text": "t"}], "access_token": "[redacted]"})
+        );
     }
 }

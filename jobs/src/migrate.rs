@@ -12,7 +12,11 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// [`Error::Unavailable`] when it can't be reached; [`Error::Internal`] with the database's message when a migration
 /// fails, in which case nothing of that migration remains.
 pub async fn run(owner_url: &str) -> Result<(), Error> {
-    let options = ConnectOptions { application_name: "vtoc-migrate", statement_timeout: std::time::Duration::from_secs(300), ..ConnectOptions::default() };
+    let options = ConnectOptions {
+        application_name: "vtoc-migrate",
+        statement_timeout: std::time::Duration::from_secs(300),
+        ..ConnectOptions::default()
+    };
     let mut connection = PgConnection::connect_with(&connect_options(owner_url, &options)?).await?;
     MIGRATIONS.run(&mut connection).await.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
     sqlx::raw_sql("grant select on _sqlx_migrations to vtoc_queue").execute(&mut connection).await?;
@@ -27,7 +31,9 @@ pub(crate) fn expected() -> i64 {
 
 /// The newest migration the database has; 0 before the first.
 pub(crate) async fn applied(tx: &mut Tx) -> Result<i64, Error> {
-    let row: (i64,) = sqlx::query_as("select coalesce(max(version), 0) from _sqlx_migrations where success").fetch_one(&mut **tx).await?;
+    let row: (i64,) = sqlx::query_as("select coalesce(max(version), 0) from _sqlx_migrations where success")
+        .fetch_one(&mut **tx)
+        .await?;
     Ok(row.0)
 }
 

@@ -19,7 +19,9 @@ pub(crate) fn replaced(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(clean(text)),
         Value::Array(items) => items.iter().map(replaced).collect(),
-        Value::Object(fields) => Value::Object(fields.iter().map(|(key, field)| (clean(key), replaced(field))).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(key, field)| (clean(key), replaced(field))).collect())
+        }
         _ => value.clone(),
     }
 }

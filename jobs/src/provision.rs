@@ -46,7 +46,11 @@ pub async fn installation(owner_url: &str, login: &str, password: &str) -> Resul
     let mut connection = PgConnection::connect_with(&connect_options(owner_url, &ConnectOptions::default())?).await?;
     let mut tx = connection.begin().await?;
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vtoc login', 0))").execute(&mut *tx).await?;
-    let verb = if sqlx::query!("select 1 as there from pg_roles where rolname = $1", login).fetch_optional(&mut *tx).await?.is_some() {
+    let verb = if sqlx::query!("select 1 as there from pg_roles where rolname = $1", login)
+        .fetch_optional(&mut *tx)
+        .await?
+        .is_some()
+    {
         "alter"
     } else {
         "create"
@@ -82,7 +86,9 @@ mod tests {
 
     #[test]
     fn the_applications_url_keeps_host_database_and_options() {
-        let url = application_url("postgres://owner:s3@db.example:5433/fleet?sslmode=require", "fleet_app", "p@ss/word").unwrap();
+        let url =
+            application_url("postgres://owner:s3@db.example:5433/fleet?sslmode=require", "fleet_app", "p@ss/word")
+                .unwrap();
         assert_eq!(url, "postgres://fleet_app:p%40ss%2Fword@db.example:5433/fleet?sslmode=require");
     }
 }

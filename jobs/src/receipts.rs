@@ -53,7 +53,14 @@ pub async fn find(database: &Database, scope: Scope, id: Uuid) -> Result<Option<
     Ok(select(database, scope, Some(id), None, None, 1).await?.pop())
 }
 
-async fn select(database: &Database, scope: Scope, only: Option<Uuid>, at: Option<DateTime<Utc>>, id: Option<Uuid>, fetch: i64) -> Result<Vec<Receipt>, Error> {
+async fn select(
+    database: &Database,
+    scope: Scope,
+    only: Option<Uuid>,
+    at: Option<DateTime<Utc>>,
+    id: Option<Uuid>,
+    fetch: i64,
+) -> Result<Vec<Receipt>, Error> {
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;

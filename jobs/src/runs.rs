@@ -66,7 +66,13 @@ pub(crate) struct Begun {
 }
 
 /// Begins the run of `job`, or finds it as an earlier attempt left it, its playbook included.
-pub(crate) async fn begin(tx: &mut Tx, job: JobId, station: StationId, playbook: &Playbook, parameters: &Map<String, Value>) -> Result<Begun, Error> {
+pub(crate) async fn begin(
+    tx: &mut Tx,
+    job: JobId,
+    station: StationId,
+    playbook: &Playbook,
+    parameters: &Map<String, Value>,
+) -> Result<Begun, Error> {
     let row = sqlx::query!(
         r#"insert into vtoc.playbook_run as run (id, station_id, job_id, playbook, definition, parameters, status)
         values ($1, $2, $3, $4, $5, $6, 'running')
@@ -87,11 +93,24 @@ pub(crate) async fn begin(tx: &mut Tx, job: JobId, station: StationId, playbook:
         .into_iter()
         .map(|step| (step.step, step.result))
         .collect();
-    Ok(Begun { id: row.id, playbook: row.definition.0, parameters: row.parameters.0, started_at: row.started_at, steps })
+    Ok(Begun {
+        id: row.id,
+        playbook: row.definition.0,
+        parameters: row.parameters.0,
+        started_at: row.started_at,
+        steps,
+    })
 }
 
 /// Stores a finished step.
-pub(crate) async fn store_step(tx: &mut Tx, run: &Begun, station: StationId, step: &str, status: &str, result: &Value) -> Result<(), Error> {
+pub(crate) async fn store_step(
+    tx: &mut Tx,
+    run: &Begun,
+    station: StationId,
+    step: &str,
+    status: &str,
+    result: &Value,
+) -> Result<(), Error> {
     sqlx::query!(
         "insert into vtoc.playbook_step (run_id, position, step, station_id, status, result)
         values ($1, $2, $3, $4, $5, $6)",
@@ -147,16 +166,26 @@ pub async fn find(database: &Database, scope: Scope, id: Uuid) -> Result<Option<
         .bounded(async {
             let mut tx = database.begin(scope).await?;
             let Some(run) = select(&mut tx, Some(id), None, None, 1).await?.pop() else { return Ok(None) };
-            let steps = sqlx::query_as!(Step, "select step, status, result, finished_at from vtoc.playbook_step where run_id = $1 order by position", id)
-                .fetch_all(&mut *tx)
-                .await?;
+            let steps = sqlx::query_as!(
+                Step,
+                "select step, status, result, finished_at from vtoc.playbook_step where run_id = $1 order by position",
+                id
+            )
+            .fetch_all(&mut *tx)
+            .await?;
             tx.commit().await?;
             Ok(Some(RunDetail { run, steps }))
         })
         .await
 }
 
-async fn select(tx: &mut Tx, only: Option<Uuid>, at: Option<DateTime<Utc>>, id: Option<Uuid>, fetch: i64) -> Result<Vec<Run>, Error> {
+async fn select(
+    tx: &mut Tx,
+    only: Option<Uuid>,
+    at: Option<DateTime<Utc>>,
+    id: Option<Uuid>,
+    fetch: i64,
+) -> Result<Vec<Run>, Error> {
     Ok(sqlx::query_as!(
         Run,
         r#"select r.id, s.slug as station, r.playbook, r.status, r.job_id, r.parameters, r.error, r.started_at, r.finished_at

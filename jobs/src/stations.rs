@@ -196,7 +196,9 @@ pub async fn register(database: &Database, new: &NewStation) -> Result<Station, 
 
 fn refused(error: sqlx::Error) -> Error {
     match error.as_database_error().and_then(|error| error.constraint()) {
-        Some("station_slug_form") => Error::invalid("slug", "expected lower-case letters, digits and hyphens, at most 63"),
+        Some("station_slug_form") => {
+            Error::invalid("slug", "expected lower-case letters, digits and hyphens, at most 63")
+        }
         Some("station_callsign_length") => Error::invalid("callsign", "expected 1 to 64 characters"),
         _ => error.into(),
     }

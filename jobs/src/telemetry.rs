@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Database, Error, StationId, Tx, stations::{Role, Station}};
+use crate::{
+    Database, Error, StationId, Tx,
+    stations::{Role, Station},
+};
 
 /// What storing a batch came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +33,11 @@ pub struct Stored {
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-pub(crate) async fn ensure_days(database: &Database, station: &Station, days: &BTreeSet<NaiveDate>) -> Result<(), Error> {
+pub(crate) async fn ensure_days(
+    database: &Database,
+    station: &Station,
+    days: &BTreeSet<NaiveDate>,
+) -> Result<(), Error> {
     let parent = format!("{}.telemetry_event", station.role);
     for day in days {
         database
@@ -55,7 +62,13 @@ pub(crate) fn days_of(events: &[Event]) -> BTreeSet<NaiveDate> {
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-pub(crate) async fn store(tx: &mut Tx, role: Role, station: StationId, job: Option<Uuid>, events: &[Event]) -> Result<Stored, Error> {
+pub(crate) async fn store(
+    tx: &mut Tx,
+    role: Role,
+    station: StationId,
+    job: Option<Uuid>,
+    events: &[Event],
+) -> Result<Stored, Error> {
     let batch = Batch::of(events)?;
     // The table's name is one of three of ours.
     let insert = format!(
@@ -116,7 +129,13 @@ async fn merge_sights(tx: &mut Tx, role: Role, station: StationId, batch: &Batch
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-pub(crate) async fn quarantine(tx: &mut Tx, role: Role, station: StationId, source: &str, bad: &[Quarantined]) -> Result<(), Error> {
+pub(crate) async fn quarantine(
+    tx: &mut Tx,
+    role: Role,
+    station: StationId,
+    source: &str,
+    bad: &[Quarantined],
+) -> Result<(), Error> {
     let codes: Vec<&str> = bad.iter().map(|bad| bad.code.as_str()).collect();
     let details: Vec<&str> = bad.iter().map(|bad| bad.detail.as_str()).collect();
     let raws: Vec<String> = bad.iter().map(|bad| bad.raw.replace('\0', "\u{fffd}")).collect();
@@ -128,7 +147,15 @@ pub(crate) async fn quarantine(tx: &mut Tx, role: Role, station: StationId, sour
         order by u.raw_sha256
         on conflict (station_id, source, raw_sha256) do nothing"
     );
-    sqlx::query(sqlx::AssertSqlSafe(insert)).bind(station.0).bind(source).bind(codes).bind(details).bind(raws).bind(hashes).execute(&mut **tx).await?;
+    sqlx::query(sqlx::AssertSqlSafe(insert))
+        .bind(station.0)
+        .bind(source)
+        .bind(codes)
+        .bind(details)
+        .bind(raws)
+        .bind(hashes)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -136,8 +163,16 @@ pub(crate) async fn quarantine(tx: &mut Tx, role: Role, station: StationId, sour
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-pub(crate) async fn ensure_source(tx: &mut Tx, role: Role, station: StationId, slug: &str, kind: &str) -> Result<(), Error> {
-    let insert = format!("insert into {role}.source (station_id, slug, kind) values ($1, $2, $3) on conflict (station_id, slug) do nothing");
+pub(crate) async fn ensure_source(
+    tx: &mut Tx,
+    role: Role,
+    station: StationId,
+    slug: &str,
+    kind: &str,
+) -> Result<(), Error> {
+    let insert = format!(
+        "insert into {role}.source (station_id, slug, kind) values ($1, $2, $3) on conflict (station_id, slug) do nothing"
+    );
     sqlx::query(sqlx::AssertSqlSafe(insert)).bind(station.0).bind(slug).bind(kind).execute(&mut **tx).await?;
     Ok(())
 }
@@ -209,7 +244,13 @@ impl StoredTrack {
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-pub(crate) async fn store_tracks(tx: &mut Tx, role: Role, station: StationId, run: Uuid, tracks: &[StoredTrack]) -> Result<(), Error> {
+pub(crate) async fn store_tracks(
+    tx: &mut Tx,
+    role: Role,
+    station: StationId,
+    run: Uuid,
+    tracks: &[StoredTrack],
+) -> Result<(), Error> {
     let column = |part: fn(&Track) -> Option<f64>| tracks.iter().map(|stored| part(&stored.track)).collect::<Vec<_>>();
     let upsert = format!(
         "insert into {role}.track as track (station_id, entity_id, name, first_seen_at, last_seen_at, longitude, latitude, altitude_m, speed_mps,
@@ -241,7 +282,12 @@ pub(crate) async fn store_tracks(tx: &mut Tx, role: Role, station: StationId, ru
         .bind(column(|track| track.course_deg))
         .bind(column(|track| track.vrate_mps))
         .bind(tracks.iter().map(|stored| i32::try_from(stored.track.points).unwrap_or(i32::MAX)).collect::<Vec<_>>())
-        .bind(tracks.iter().map(|stored| stored.track.sources.keys().cloned().collect::<Vec<_>>().join(",")).collect::<Vec<_>>())
+        .bind(
+            tracks
+                .iter()
+                .map(|stored| stored.track.sources.keys().cloned().collect::<Vec<_>>().join(","))
+                .collect::<Vec<_>>(),
+        )
         .bind(column(|track| Some(track.quality)))
         .execute(&mut **tx)
         .await?;
@@ -267,7 +313,8 @@ impl Batch {
     fn of(events: &[Event]) -> Result<Self, Error> {
         let mut sorted = BTreeMap::new();
         for event in events {
-            let key = hex::decode(&event.dedupe_key).map_err(|_| Error::Internal(format!("dedupe key {:?} is not hex", event.dedupe_key)))?;
+            let key = hex::decode(&event.dedupe_key)
+                .map_err(|_| Error::Internal(format!("dedupe key {:?} is not hex", event.dedupe_key)))?;
             sorted.entry((key, event.observed_at)).or_insert(event);
         }
         let mut batch = Self::default();
@@ -282,7 +329,10 @@ impl Batch {
             batch.longitude.push(event.geometry.map(|point| point.lon));
             batch.latitude.push(event.geometry.map(|point| point.lat));
             batch.data.push(serde_json::to_value(event).map_err(|error| Error::Internal(error.to_string()))?);
-            #[expect(clippy::cast_possible_truncation, reason = "a signal strength needs no more than single precision")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a signal strength needs no more than single precision"
+            )]
             batch.rssi_dbfs.push(event.quality.rssi_dbfs.map(|rssi| rssi as f32));
         }
         Ok(batch)

@@ -7,7 +7,10 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{ConnectOptions, Database, Scope, Tx, migrate, provision, stations::{self, NewStation, Role, Station}};
+use crate::{
+    ConnectOptions, Database, Scope, Tx, migrate, provision,
+    stations::{self, NewStation, Role, Station},
+};
 
 const LOGIN_PASSWORD: &str = "only-on-a-cluster-made-for-tests";
 
@@ -28,7 +31,8 @@ impl TestDatabase {
     /// # Panics
     /// Without `VTOC_TEST_DATABASE_URL`; run the tests by `scripts/test`.
     pub async fn new() -> Self {
-        let admin = std::env::var("VTOC_TEST_DATABASE_URL").expect("VTOC_TEST_DATABASE_URL names a cluster for tests: run scripts/test");
+        let admin = std::env::var("VTOC_TEST_DATABASE_URL")
+            .expect("VTOC_TEST_DATABASE_URL names a cluster for tests: run scripts/test");
         Self::on(&admin).await
     }
 
@@ -37,8 +41,14 @@ impl TestDatabase {
         let template = template(admin_url).await;
         let name = format!("t_{}", Uuid::now_v7().simple());
         let mut admin = PgConnection::connect(admin_url).await.expect("the test cluster answers");
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {template}"))).execute(&mut admin).await.expect("the template can be cloned");
-        sqlx::raw_sql(AssertSqlSafe(format!("grant connect on database {name} to vtoc_test_app"))).execute(&mut admin).await.expect("the login exists");
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {template}")))
+            .execute(&mut admin)
+            .await
+            .expect("the template can be cloned");
+        sqlx::raw_sql(AssertSqlSafe(format!("grant connect on database {name} to vtoc_test_app")))
+            .execute(&mut admin)
+            .await
+            .expect("the login exists");
         let owner_url = with_database(admin_url, &name);
         let mut url = Url::parse(&owner_url).expect("a URL");
         url.set_username("vtoc_test_app").expect("a URL with a host");
@@ -97,19 +107,28 @@ impl TestDatabase {
 
     /// One number out of the database, as the owner sees it.
     pub async fn count(&self, sql: &str) -> i64 {
-        let row: (i64,) = sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.owner().await).await.expect("the statement is right");
+        let row: (i64,) = sqlx::query_as(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut self.owner().await)
+            .await
+            .expect("the statement is right");
         row.0
     }
 
     /// One text out of the database, as the owner sees it.
     pub async fn text(&self, sql: &str) -> Option<String> {
-        let row: Option<(Option<String>,)> = sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_optional(&mut self.owner().await).await.expect("the statement is right");
+        let row: Option<(Option<String>,)> = sqlx::query_as(AssertSqlSafe(sql.to_owned()))
+            .fetch_optional(&mut self.owner().await)
+            .await
+            .expect("the statement is right");
         row.and_then(|row| row.0)
     }
 
     /// Runs a statement as the owner.
     pub async fn execute(&self, sql: &str) {
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.owner().await).await.expect("the statement is right");
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut self.owner().await)
+            .await
+            .expect("the statement is right");
     }
 }
 
@@ -130,12 +149,27 @@ async fn template(admin_url: &str) -> String {
     let name = format!("vtoc_template_{}", migrate::fingerprint());
     let mut admin = PgConnection::connect(admin_url).await.expect("the test cluster answers");
     sqlx::raw_sql("select pg_advisory_lock(7061)").execute(&mut admin).await.expect("a lock");
-    let there: (bool,) = sqlx::query_as("select exists (select from pg_database where datname = $1 and datistemplate)").bind(&name).fetch_one(&mut admin).await.expect("a query");
+    let there: (bool,) = sqlx::query_as("select exists (select from pg_database where datname = $1 and datistemplate)")
+        .bind(&name)
+        .fetch_one(&mut admin)
+        .await
+        .expect("a query");
     if !there.0 {
-        sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).execute(&mut admin).await.expect("a leftover can be dropped");
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut admin).await.expect("a database can be made");
-        provision::installation(&with_database(admin_url, &name), "vtoc_test_app", LOGIN_PASSWORD).await.expect("the migrations run");
-        sqlx::raw_sql(AssertSqlSafe(format!("alter database {name} is_template true"))).execute(&mut admin).await.expect("a template");
+        sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+            .execute(&mut admin)
+            .await
+            .expect("a leftover can be dropped");
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")))
+            .execute(&mut admin)
+            .await
+            .expect("a database can be made");
+        provision::installation(&with_database(admin_url, &name), "vtoc_test_app", LOGIN_PASSWORD)
+            .await
+            .expect("the migrations run");
+        sqlx::raw_sql(AssertSqlSafe(format!("alter database {name} is_template true")))
+            .execute(&mut admin)
+            .await
+            .expect("a template");
     }
     sqlx::raw_sql("select pg_advisory_unlock(7061)").execute(&mut admin).await.expect("the lock is ours");
     name

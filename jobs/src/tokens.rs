@@ -8,7 +8,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Database, Error, Scope, stations::{self, Station}};
+use crate::{
+    Database, Error, Scope,
+    stations::{self, Station},
+};
 
 /// Name of the token that `VTOC_ADMIN_TOKEN` becomes.
 const BOOTSTRAP: &str = "bootstrap";
@@ -50,7 +53,10 @@ impl FromStr for TokenScope {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| Error::invalid("scope", "expected ingest, read, operate or admin"))
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| Error::invalid("scope", "expected ingest, read, operate or admin"))
     }
 }
 
@@ -120,13 +126,20 @@ pub async fn authenticate(database: &Database, bearer: &str) -> Result<Option<Pr
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            let row = sqlx::query!("select id, name, station_id, scopes from vtoc.token where hash = $1 and revoked_at is null", &hash[..])
-                .fetch_optional(&mut *tx)
-                .await?;
+            let row = sqlx::query!(
+                "select id, name, station_id, scopes from vtoc.token where hash = $1 and revoked_at is null",
+                &hash[..]
+            )
+            .fetch_optional(&mut *tx)
+            .await?;
             let Some(row) = row else { return Ok(None) };
             let station = match row.station_id {
                 // A station's token never widens to the fleet, whatever became of the station.
-                Some(id) => Some(stations::by_id(&mut tx, crate::StationId(id)).await?.ok_or_else(|| Error::Internal("a token of no station".to_owned()))?),
+                Some(id) => Some(
+                    stations::by_id(&mut tx, crate::StationId(id))
+                        .await?
+                        .ok_or_else(|| Error::Internal("a token of no station".to_owned()))?,
+                ),
                 None => None,
             };
             tx.commit().await?;
@@ -140,7 +153,12 @@ pub async fn authenticate(database: &Database, bearer: &str) -> Result<Option<Pr
 ///
 /// # Errors
 /// [`Error::Invalid`] for a name in use, an unknown station or no scope.
-pub async fn create(database: &Database, name: &str, station_slug: Option<&str>, scopes: &[TokenScope]) -> Result<NewToken, Error> {
+pub async fn create(
+    database: &Database,
+    name: &str,
+    station_slug: Option<&str>,
+    scopes: &[TokenScope],
+) -> Result<NewToken, Error> {
     let mut bytes = [0_u8; 32];
     rand::rng().fill_bytes(&mut bytes);
     let secret = format!("vtoc_{}", hex::encode(bytes));
@@ -148,7 +166,13 @@ pub async fn create(database: &Database, name: &str, station_slug: Option<&str>,
     Ok(NewToken { token, secret })
 }
 
-async fn store(database: &Database, name: &str, station_slug: Option<&str>, scopes: &[TokenScope], secret: &str) -> Result<TokenRow, Error> {
+async fn store(
+    database: &Database,
+    name: &str,
+    station_slug: Option<&str>,
+    scopes: &[TokenScope],
+    secret: &str,
+) -> Result<TokenRow, Error> {
     if scopes.is_empty() {
         return Err(Error::invalid("scope", "expected at least one of ingest, read, operate, admin"));
     }
@@ -158,9 +182,11 @@ async fn store(database: &Database, name: &str, station_slug: Option<&str>, scop
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
             let station = match station_slug {
-                Some(slug) => {
-                    Some(stations::find_in(&mut tx, slug).await?.ok_or_else(|| Error::invalid("station", format!("there is no station {slug:?}")))?)
-                }
+                Some(slug) => Some(
+                    stations::find_in(&mut tx, slug)
+                        .await?
+                        .ok_or_else(|| Error::invalid("station", format!("there is no station {slug:?}")))?,
+                ),
                 None => None,
             };
             let row = sqlx::query!(

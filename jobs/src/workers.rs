@@ -80,7 +80,9 @@ pub async fn retire(database: &Database, id: Uuid) -> Result<(), Error> {
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            sqlx::query!("update vtoc.worker set stopped_at = vtoc.clock(), seen_at = vtoc.clock() where id = $1", id).execute(&mut *tx).await?;
+            sqlx::query!("update vtoc.worker set stopped_at = vtoc.clock(), seen_at = vtoc.clock() where id = $1", id)
+                .execute(&mut *tx)
+                .await?;
             tx.commit().await?;
             Ok(())
         })

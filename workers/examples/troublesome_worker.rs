@@ -116,7 +116,9 @@ impl Kind for TellReceiver {
         let url: Url = self.url.parse().map_err(|error| Failure::Hopeless(format!("url: {error}")))?;
         let allowed = HostPort::of(&url).ok_or_else(|| Failure::Hopeless("no host".to_owned()))?;
         let client = Client::new(Policy { allow_hosts: vec![allowed], ..Policy::default() })?;
-        client.send(Request::new(Method::Post, url).header("idempotency-key", &format!("{}:tell", cx.attempt.id))).await?;
+        client
+            .send(Request::new(Method::Post, url).header("idempotency-key", &format!("{}:tell", cx.attempt.id)))
+            .await?;
         tokio::time::sleep(Duration::from_millis(self.takes_ms)).await;
         Ok(Fate::Done(None))
     }

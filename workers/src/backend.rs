@@ -17,7 +17,10 @@ use jobs::{JobId, queue::Fate};
 use tokio::sync::mpsc;
 use tower::layer::util::Identity;
 
-use crate::{engine::finisher::Results, flights::{Boarded, Facts}};
+use crate::{
+    engine::finisher::Results,
+    flights::{Boarded, Facts},
+};
 
 /// The claimer's channel as apalis sees it.
 pub(crate) struct Lane {

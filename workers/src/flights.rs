@@ -110,11 +110,18 @@ impl Flights {
     }
 
     /// Takes claimed jobs on board. `since` is when the claim was sent, so that the lease is never thought longer.
-    pub(crate) fn board(&self, claimed: Claimed, slot: OwnedSemaphorePermit, time_limit: Duration, since: Instant) -> Boarded {
+    pub(crate) fn board(
+        &self,
+        claimed: Claimed,
+        slot: OwnedSemaphorePermit,
+        time_limit: Duration,
+        since: Instant,
+    ) -> Boarded {
         let (call_off, called_off) = watch::channel(None);
         let mut state = self.state();
         state.leases.entry(claimed.token).or_insert(Lease { jobs: 0, renewed: since }).jobs += 1;
-        let flight = Flight { facts: Facts::of(&claimed), started: Instant::now(), time_limit, landed: false, call_off };
+        let flight =
+            Flight { facts: Facts::of(&claimed), started: Instant::now(), time_limit, landed: false, call_off };
         state.flights.insert(claimed.key, flight);
         self.counters.claimed.fetch_add(1, Ordering::Relaxed);
         Boarded { claimed, called_off, slot: Some(slot), time_limit }
@@ -163,7 +170,8 @@ impl Flights {
     /// Gives up what couldn't be renewed within `fence`. Answers how many leases.
     pub(crate) fn fence(&self, fence: Duration) -> u64 {
         let mut state = self.state();
-        let late: Vec<i64> = state.leases.iter().filter(|(_, lease)| lease.renewed.elapsed() > fence).map(|(token, _)| *token).collect();
+        let late: Vec<i64> =
+            state.leases.iter().filter(|(_, lease)| lease.renewed.elapsed() > fence).map(|(token, _)| *token).collect();
         let given_up = late.iter().filter(|token| state.call_off(**token, &CalledOff::Fenced)).count() as u64;
         self.counters.fenced.fetch_add(given_up, Ordering::Relaxed);
         given_up

@@ -44,7 +44,13 @@ pub(crate) struct Suspects {
 }
 
 impl Suspects {
-    pub(crate) fn new(isolation: Isolation, database: Database, sweeper: Arc<Notify>, stopping: CancellationToken, drain: Duration) -> Self {
+    pub(crate) fn new(
+        isolation: Isolation,
+        database: Database,
+        sweeper: Arc<Notify>,
+        stopping: CancellationToken,
+        drain: Duration,
+    ) -> Self {
         Self { isolation, database, busy: Arc::default(), sweeper, stopping, drain, runtime: Handle::current() }
     }
 

@@ -60,11 +60,16 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,apalis_core=warn,sqlx=warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "info,apalis_core=warn,sqlx=warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     // A handler that blocks its thread takes one of these; the engine has threads of its own.
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(4);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().context("no threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("no threads")?;
     let ended = runtime.block_on(serve(arguments));
     // A handler that holds its thread mustn't keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));

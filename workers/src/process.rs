@@ -8,19 +8,20 @@ use apalis_core::worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeE
 use jobs::{
     Database, Wake,
     kinds::{Kinds, Services},
-    workers::{NewWorker, register, retire},
+    workers::NewWorker,
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::Lane,
     config::{Config, pool},
     dispatch::{Room, dispatch},
     engine::{
+        Engine,
         claimer::Claimer,
         finisher::{Finisher, Results},
-        lookout::{Lookout, listen},
+        lookout::Lookout,
         outage::Outage,
         renewer::Renewer,
         sweeper::Sweeper,
@@ -47,7 +48,13 @@ pub enum Role {
 ///
 /// # Errors
 /// When the process can't be set up: a malformed URL, or no thread. A database that is away is waited for.
-pub async fn run(config: Config, kinds: Kinds, services: Services, role: Role, stop: CancellationToken) -> anyhow::Result<Arc<Counters>> {
+pub async fn run(
+    config: Config,
+    kinds: Kinds,
+    services: Services,
+    role: Role,
+    stop: CancellationToken,
+) -> anyhow::Result<Arc<Counters>> {
     let kinds = Arc::new(kinds);
     let flights = Flights::default();
     let outage = Outage::new();
@@ -56,14 +63,32 @@ pub async fn run(config: Config, kinds: Kinds, services: Services, role: Role, s
     let room = Room {
         kinds: Kinds::clone(&kinds),
         services: Arc::new(services),
-        database: Database::connect_lazy(&config.database_url, &pool("vtoc-worker-jobs", handler_connections, &config.limits))?,
+        database: Database::connect_lazy(
+            &config.database_url,
+            &pool("vtoc-worker-jobs", handler_connections, &config.limits),
+        )?,
         wake: Wake::start(&config.database_url, &pool("vtoc-worker-wake", 1, &config.limits))?,
     };
     let capacity = config.concurrency.max(config.limits.finish_max);
-    let (results, finisher) =
-        Finisher::new(engine_database.clone(), flights.clone(), Arc::clone(&kinds), outage.clone(), config.limits.finish_max, capacity);
+    let (results, finisher) = Finisher::new(
+        engine_database.clone(),
+        flights.clone(),
+        Arc::clone(&kinds),
+        outage.clone(),
+        config.limits.finish_max,
+        capacity,
+    );
     let ended = CancellationToken::new();
-    let parts = Parts { config, kinds, flights: flights.clone(), outage, database: engine_database, stop, ended: ended.clone(), results };
+    let parts = Parts {
+        config,
+        kinds,
+        flights: flights.clone(),
+        outage,
+        database: engine_database,
+        stop,
+        ended: ended.clone(),
+        results,
+    };
     let renewer = parts.start_renewer()?;
     let (jobs, lane) = mpsc::channel(parts.config.concurrency);
     let engine = parts.start_engine(finisher, jobs, role)?;
@@ -73,7 +98,10 @@ pub async fn run(config: Config, kinds: Kinds, services: Services, role: Role, s
     stop.cancel();
     drop(parts);
     if tokio::time::timeout(LAST_WRITES, joined(engine)).await.is_err() {
-        tracing::error!(jobs = flights.len(), "results can't be written: the database is away; their jobs run again when their leases end");
+        tracing::error!(
+            jobs = flights.len(),
+            "results can't be written: the database is away; their jobs run again when their leases end"
+        );
     }
     ended.cancel();
     let _ = tokio::time::timeout(LAST_WRITES, joined(renewer)).await;
@@ -116,9 +144,38 @@ impl Parts {
     }
 
     /// Runs claimer, lookout, sweeper and finisher on a thread of their own.
-    fn start_engine(&self, finisher: Finisher, jobs: mpsc::Sender<Boarded>, role: Role) -> anyhow::Result<std::thread::JoinHandle<()>> {
-        let (bell, sweeper_bell, slots) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Semaphore::new(self.config.concurrency)));
-        let claimer = Claimer {
+    fn start_engine(
+        &self,
+        finisher: Finisher,
+        jobs: mpsc::Sender<Boarded>,
+        role: Role,
+    ) -> anyhow::Result<std::thread::JoinHandle<()>> {
+        let (bell, sweeper_bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let engine = Engine {
+            claimer: self.claimer(Arc::clone(&bell), jobs),
+            sweeper: Sweeper {
+                database: self.database.clone(),
+                limits: self.config.limits,
+                outage: self.outage.clone(),
+                bell: Arc::clone(&sweeper_bell),
+                stopping: self.stop.clone(),
+            },
+            lookout: self.lookout(Arc::clone(&bell), sweeper_bell, role),
+            listener: (!self.config.poll_only).then(|| {
+                (self.config.database_url.clone(), pool("vtoc-worker-listener", 1, &self.config.limits), bell)
+            }),
+            finisher,
+            database: self.database.clone(),
+            newcomer: self.newcomer(role),
+            role,
+            stop: self.stop.clone(),
+            ended: self.ended.clone(),
+        };
+        engine.start().context("no thread for the engine")
+    }
+
+    fn claimer(&self, bell: Arc<Notify>, jobs: mpsc::Sender<Boarded>) -> Claimer {
+        Claimer {
             database: self.database.clone(),
             worker: self.config.worker_id,
             queues: self.config.queues.clone(),
@@ -128,21 +185,19 @@ impl Parts {
             flights: self.flights.clone(),
             outage: self.outage.clone(),
             results: self.results.clone(),
-            bell: Arc::clone(&bell),
-            slots,
+            bell,
+            slots: Arc::new(Semaphore::new(self.config.concurrency)),
             jobs,
             stopping: self.stop.clone(),
-        };
-        let sweeper = Sweeper {
-            database: self.database.clone(),
-            limits: self.config.limits,
-            outage: self.outage.clone(),
-            bell: Arc::clone(&sweeper_bell),
-            stopping: self.stop.clone(),
-        };
+        }
+    }
+
+    fn lookout(&self, bell: Arc<Notify>, sweeper: Arc<Notify>, role: Role) -> Lookout {
         let isolation = self.config.isolation.clone().filter(|_| role == Role::Member);
-        let suspects = isolation.map(|isolation| Suspects::new(isolation, self.database.clone(), sweeper_bell, self.stop.clone(), self.config.limits.drain));
-        let lookout = Lookout {
+        let suspects = isolation.map(|isolation| {
+            Suspects::new(isolation, self.database.clone(), sweeper, self.stop.clone(), self.config.limits.drain)
+        });
+        Lookout {
             database: self.database.clone(),
             worker: self.config.worker_id,
             queues: self.config.queues.clone(),
@@ -150,50 +205,10 @@ impl Parts {
             poll: self.config.limits.poll,
             flights: self.flights.clone(),
             outage: self.outage.clone(),
-            bell: Arc::clone(&bell),
+            bell,
             suspects,
             stopping: self.ended.clone(),
-        };
-        let newcomer = self.newcomer(role);
-        let listening = (!self.config.poll_only && role == Role::Member).then(|| {
-            listen(self.config.database_url.clone(), pool("vtoc-worker-listener", 1, &self.config.limits), self.config.queues.clone(), bell, self.stop.clone())
-        });
-        let (database, stop, ended) = (self.database.clone(), self.stop.clone(), self.ended.clone());
-        let engine = async move {
-            if !registered(&database, &newcomer, &stop).await {
-                return;
-            }
-            let tracker = TaskTracker::new();
-            let looking = tokio::spawn(lookout.run());
-            match role {
-                Role::Member => {
-                    tracker.spawn(claimer.run());
-                    tracker.spawn(sweeper.run());
-                }
-                Role::Isolated => {
-                    tracker.spawn(claimer.run_one_suspect());
-                }
-            }
-            if let Some(listening) = listening {
-                tracker.spawn(listening);
-            }
-            tracker.close();
-            finisher.run().await;
-            tracker.wait().await;
-            if let Err(error) = retire(&database, newcomer.id).await {
-                tracing::warn!(%error, "the registry couldn't be told that this process ends");
-            }
-            ended.cancel();
-            // It ends with the token; a panic in it has been reported by the hook.
-            let _ = looking.await;
-        };
-        std::thread::Builder::new()
-            .name("vtoc-engine".to_owned())
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs no more than a thread");
-                runtime.block_on(engine);
-            })
-            .context("no thread for the engine")
+        }
     }
 
     /// Runs the apalis worker until the process is told to stop and its jobs have ended or were called off.
@@ -210,7 +225,11 @@ impl Parts {
         let (stop, flights, drain) = (self.stop.clone(), self.flights.clone(), self.config.limits.drain);
         let signal = async move {
             stop.cancelled().await;
-            tracing::info!(jobs = flights.len(), "stopping: no new jobs, and those that run have {} s", drain.as_secs());
+            tracing::info!(
+                jobs = flights.len(),
+                "stopping: no new jobs, and those that run have {} s",
+                drain.as_secs()
+            );
             tokio::spawn(async move {
                 tokio::time::sleep(drain).await;
                 flights.stop_all();
@@ -222,7 +241,8 @@ impl Parts {
 
     fn newcomer(&self, role: Role) -> NewWorker {
         let pid = std::process::id();
-        let host = nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned());
+        let host = nix::unistd::gethostname()
+            .map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned());
         NewWorker {
             id: self.config.worker_id,
             name: format!("{host}:{pid}"),
@@ -231,20 +251,6 @@ impl Parts {
             kinds: self.kinds.names(),
             concurrency: i32::try_from(self.config.concurrency).unwrap_or(i32::MAX),
             isolated: role == Role::Isolated,
-        }
-    }
-}
-
-/// Registers the process, waiting for the database as long as it takes; false when it was told to stop meanwhile.
-async fn registered(database: &Database, newcomer: &NewWorker, stop: &CancellationToken) -> bool {
-    loop {
-        match register(database, newcomer).await {
-            Ok(()) => return true,
-            Err(error) => tracing::warn!(%error, "waiting for the database"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return false,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
 }

@@ -5,6 +5,8 @@
 
 mod arguments;
 mod cluster;
+mod faults;
 mod place;
 mod postgres_run;
+mod running;
 mod up;

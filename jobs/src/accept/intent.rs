@@ -43,7 +43,12 @@ pub(super) struct Action {
     pub(super) initiator: Option<String>,
 }
 
-pub(super) async fn of(tx: &mut Tx, catalogue: &Catalogue, station: Option<&Station>, message: &ChatMessage) -> Result<Intent, Error> {
+pub(super) async fn of(
+    tx: &mut Tx,
+    catalogue: &Catalogue,
+    station: Option<&Station>,
+    message: &ChatMessage,
+) -> Result<Intent, Error> {
     let ignore = |reason: &str| Ok(Intent::Ignore(reason.to_owned()));
     if let Some(r#type) = &message.r#type
         && !MESSAGE_TYPES.contains(&r#type.as_str())
@@ -51,7 +56,9 @@ pub(super) async fn of(tx: &mut Tx, catalogue: &Catalogue, station: Option<&Stat
         return ignore("events of this type have nothing to do here");
     }
     let user = message.user.as_ref();
-    if user.is_some_and(|user| [&user.id, &user.name].into_iter().flatten().any(|name| OWN_NAMES.contains(&name.to_lowercase().as_str()))) {
+    if user.is_some_and(|user| {
+        [&user.id, &user.name].into_iter().flatten().any(|name| OWN_NAMES.contains(&name.to_lowercase().as_str()))
+    }) {
         return ignore("the agent's own messages are not commands");
     }
     let Some(station) = station else {
@@ -77,7 +84,8 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn run(&self, name: &str, given: &std::collections::BTreeMap<String, String>) -> Result<Intent, Error> {
-        let Some(playbook) = self.catalogue.get(name).filter(|playbook| playbook.roles.contains(&self.station.role)) else {
+        let Some(playbook) = self.catalogue.get(name).filter(|playbook| playbook.roles.contains(&self.station.role))
+        else {
             return self.list(&format!("Station {} has no playbook {name:?}.", self.station.slug));
         };
         let parameters = match parameters(playbook, given) {
@@ -95,7 +103,13 @@ impl Asked<'_> {
             requested_by: initiator.clone(),
             audit_id: Some(audit_id),
         };
-        let action = Action { audit_id, tool_name: run.playbook.clone(), input: json!(parameters), channel: run.channel.clone(), initiator };
+        let action = Action {
+            audit_id,
+            tool_name: run.playbook.clone(),
+            input: json!(parameters),
+            channel: run.channel.clone(),
+            initiator,
+        };
         Ok(Intent::Work(Box::new(Work { job: new_job(&run, Some(self.station.id))?, action: Some(action) })))
     }
 

@@ -28,7 +28,9 @@ impl Failure {
     /// Whether the same try may go better.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Outbound(error) => !matches!(error, agents::outbound::Error::Rejected { .. } | agents::outbound::Error::Blocked { .. }),
+            Self::Outbound(error) => {
+                !matches!(error, agents::outbound::Error::Rejected { .. } | agents::outbound::Error::Blocked { .. })
+            }
             Self::Database(error) => error.is_transient(),
             Self::Hopeless(_) => false,
             Self::Other(_) => true,
@@ -43,7 +45,9 @@ impl Failure {
             Self::Database(error) => retry(error.to_string(), None),
             Self::Outbound(error) => match error {
                 agents::outbound::Error::RateLimited { retry_after, .. } => retry(error.to_string(), retry_after),
-                agents::outbound::Error::Rejected { .. } | agents::outbound::Error::Blocked { .. } => Fate::Cancel(error.to_string()),
+                agents::outbound::Error::Rejected { .. } | agents::outbound::Error::Blocked { .. } => {
+                    Fate::Cancel(error.to_string())
+                }
                 _ => retry(error.to_string(), None),
             },
             Self::Hopeless(reason) => Fate::Dead(reason),

@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// The list: every released kind.
-const LIST: [Entry; 3] = [entry::<post_chat::PostChat>(), entry::<run_playbook::RunPlaybook>(), entry::<update_audit::UpdateAudit>()];
+const LIST: [Entry; 3] =
+    [entry::<post_chat::PostChat>(), entry::<run_playbook::RunPlaybook>(), entry::<update_audit::UpdateAudit>()];
 
 /// How a kind is queued and how often and how long it may try.
 #[derive(Debug, Clone, Copy)]

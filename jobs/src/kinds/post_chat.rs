@@ -39,7 +39,11 @@ impl Kind for PostChat {
 
     async fn run(self, cx: &Cx) -> Result<Fate, Failure> {
         let key = format!("{}:{EFFECT}", cx.attempt.id);
-        let message = Message { text: self.text.clone(), thread: self.thread.clone(), metadata: json!({ "job_id": cx.attempt.id }) };
+        let message = Message {
+            text: self.text.clone(),
+            thread: self.thread.clone(),
+            metadata: json!({ "job_id": cx.attempt.id }),
+        };
         let started = Instant::now();
         let posted = match cx.services.chat.post(&self.channel, &message, &key).await {
             // The channel isn't there yet.
@@ -54,7 +58,8 @@ impl Kind for PostChat {
         record(held.tx(), &cx.attempt, &key, cx.services.chat.host(), elapsed_ms).await?;
         let output = json!({ "message_id": posted.id, "channel": posted.channel });
         if let Some(audit) = self.audit_id {
-            let update = UpdateAudit { audit, status: AuditStatus::Succeeded, result: Some(output.clone()), error: None };
+            let update =
+                UpdateAudit { audit, status: AuditStatus::Succeeded, result: Some(output.clone()), error: None };
             let mut job = cx.follow_up(&update)?;
             job.dedupe = Some(follow_up_key(cx.attempt.id, "succeeded"));
             held.enqueue(&[job]).await?;

@@ -58,7 +58,14 @@ impl Kind for RunPlaybook {
             let context = self.context(&station, &run);
             match next(&run.playbook, &context).map_err(|error| Failure::Hopeless(error.to_string()))? {
                 Next::Step { id, action, input, timeout, retry } => {
-                    let performing = Performing { cx, station: &station, playbook: &run.playbook, context: &context, step: &id, audit: self.audit_id };
+                    let performing = Performing {
+                        cx,
+                        station: &station,
+                        playbook: &run.playbook,
+                        context: &context,
+                        step: &id,
+                        audit: self.audit_id,
+                    };
                     let performed = tried(retry, timeout, || perform(&performing, action, &input)).await?;
                     store(cx, &station, &run, &id, "done", &performed).await?;
                     run.steps.push((id, performed.result));
@@ -81,7 +88,9 @@ impl RunPlaybook {
             .catalogue
             .get(&self.playbook)
             .filter(|playbook| playbook.roles.contains(&station.role))
-            .ok_or_else(|| Failure::Hopeless(format!("station {} has no playbook {:?}", station.slug, self.playbook)))?;
+            .ok_or_else(|| {
+                Failure::Hopeless(format!("station {} has no playbook {:?}", station.slug, self.playbook))
+            })?;
         let mut held = cx.attempt.lock().await?;
         let run = runs::begin(held.tx(), cx.attempt.id, station.id, playbook, &self.parameters).await?;
         if let Some(audit) = self.audit_id {
@@ -115,7 +124,8 @@ impl RunPlaybook {
     /// Ends the run. Its audit is concluded by the message that tells the result, or here when there is none.
     async fn end(&self, cx: &Cx, run: &Begun, reply: String) -> Result<Fate, Failure> {
         let result = json!({ "run_id": run.id, "reply": reply });
-        let posted = concluding_post(&run.playbook).is_some_and(|id| run.steps.iter().any(|(step, result)| step == id && !result.is_null()));
+        let posted = concluding_post(&run.playbook)
+            .is_some_and(|id| run.steps.iter().any(|(step, result)| step == id && !result.is_null()));
         let mut held = cx.attempt.lock().await?;
         runs::end(held.tx(), run.id, None).await?;
         if let Some(audit) = self.audit_id.filter(|_| !posted) {
@@ -147,10 +157,16 @@ fn update(cx: &Cx, audit: Uuid, status: AuditStatus, result: Option<Value>) -> R
 }
 
 /// Tries a step as often as it says, each try within its time limit. What fails the same way each time isn't tried again.
-async fn tried<F: Future<Output = Result<Performed, Failure>>>(retry: Retry, limit: Duration, step: impl Fn() -> F) -> Result<Performed, Failure> {
+async fn tried<F: Future<Output = Result<Performed, Failure>>>(
+    retry: Retry,
+    limit: Duration,
+    step: impl Fn() -> F,
+) -> Result<Performed, Failure> {
     let mut tries = 1;
     loop {
-        let outcome = tokio::time::timeout(limit, step()).await.unwrap_or_else(|_| Err(Failure::Other(anyhow::anyhow!("a step took longer than {limit:?}"))));
+        let outcome = tokio::time::timeout(limit, step())
+            .await
+            .unwrap_or_else(|_| Err(Failure::Other(anyhow::anyhow!("a step took longer than {limit:?}"))));
         match outcome {
             Err(failure) if tries < retry.attempts && failure.may_pass() => {
                 tracing::warn!(error = %failure, "a step failed and is tried again");
@@ -163,7 +179,14 @@ async fn tried<F: Future<Output = Result<Performed, Failure>>>(retry: Retry, lim
 }
 
 /// Stores a step with all that follows from it.
-async fn store(cx: &Cx, station: &Station, run: &Begun, step: &str, status: &str, performed: &Performed) -> Result<(), Failure> {
+async fn store(
+    cx: &Cx,
+    station: &Station,
+    run: &Begun,
+    step: &str,
+    status: &str,
+    performed: &Performed,
+) -> Result<(), Failure> {
     let mut held = cx.attempt.lock().await?;
     if !performed.tracks.is_empty() {
         let tx = held.station_data(station.role, station.id).await?;

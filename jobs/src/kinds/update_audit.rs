@@ -31,7 +31,8 @@ impl Kind for UpdateAudit {
 
     async fn run(self, cx: &Cx) -> Result<Fate, Failure> {
         let mut held = cx.attempt.lock().await?;
-        let changed = audits::advance(held.tx(), self.audit, self.status, self.result.as_ref(), self.error.as_deref()).await?;
+        let changed =
+            audits::advance(held.tx(), self.audit, self.status, self.result.as_ref(), self.error.as_deref()).await?;
         held.complete(Some(serde_json::json!({ "changed": changed }))).await?;
         Ok(Fate::Committed)
     }

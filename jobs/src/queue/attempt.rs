@@ -63,9 +63,13 @@ impl Attempt {
         self.database
             .bounded(async {
                 let mut tx = self.database.begin(Scope::Fleet).await?;
-                let held = sqlx::query!("select 1 as held from vtoc.job_running where id = $1 and token = $2 for update", self.id.key(), self.token)
-                    .fetch_optional(&mut *tx)
-                    .await?;
+                let held = sqlx::query!(
+                    "select 1 as held from vtoc.job_running where id = $1 and token = $2 for update",
+                    self.id.key(),
+                    self.token
+                )
+                .fetch_optional(&mut *tx)
+                .await?;
                 if held.is_none() {
                     return Err(Error::Stale);
                 }

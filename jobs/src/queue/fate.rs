@@ -56,8 +56,12 @@ impl Fate {
                 let delay = after.map_or_else(|| backoff.wait(attempt.unsigned_abs(), jitter), Backoff::asked);
                 Ending::Again { delay, burned: true, outcome: fault.outcome(), error: Some(error) }
             }
-            Self::Snooze { pause, reason } => Ending::Again { delay: pause, burned: false, outcome: "snooze", error: Some(reason) },
-            Self::Interrupted => Ending::Again { delay: Duration::ZERO, burned: false, outcome: "interrupted", error: None },
+            Self::Snooze { pause, reason } => {
+                Ending::Again { delay: pause, burned: false, outcome: "snooze", error: Some(reason) }
+            }
+            Self::Interrupted => {
+                Ending::Again { delay: Duration::ZERO, burned: false, outcome: "interrupted", error: None }
+            }
         })
     }
 }
@@ -131,7 +135,9 @@ mod tests {
     #[test]
     fn the_last_attempt_is_dead_and_a_snooze_or_interruption_burns_none() {
         let retry = || Fate::Retry { error: "no".to_owned(), after: None, fault: Fault::Error };
-        assert!(matches!(retry().ending(&BACKOFF, 2, 3, 1.0), Some(Ending::Again { burned: true, delay, .. }) if delay.as_secs() == 16));
+        assert!(
+            matches!(retry().ending(&BACKOFF, 2, 3, 1.0), Some(Ending::Again { burned: true, delay, .. }) if delay.as_secs() == 16)
+        );
         assert!(matches!(retry().ending(&BACKOFF, 3, 3, 1.0), Some(Ending::Dead { outcome: "dead", .. })));
         assert!(matches!(Fate::Interrupted.ending(&BACKOFF, 3, 3, 1.0), Some(Ending::Again { burned: false, .. })));
         let snooze = Fate::Snooze { pause: Duration::from_secs(5), reason: String::new() };

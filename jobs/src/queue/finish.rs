@@ -66,7 +66,8 @@ pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
             let written = finish_in(&mut tx, outcomes).await?;
-            let tokens: BTreeSet<i64> = outcomes.iter().map(|outcome| outcome.token).chain(leases.iter().copied()).collect();
+            let tokens: BTreeSet<i64> =
+                outcomes.iter().map(|outcome| outcome.token).chain(leases.iter().copied()).collect();
             sqlx::query!(
                 "delete from vtoc.job_lease l
                 where l.token = any($1) and not exists (select from vtoc.job_running r where r.token = l.token)",
@@ -86,7 +87,9 @@ pub(crate) async fn finish_in(tx: &mut PgConnection, outcomes: &[Outcome]) -> Re
     let mut again = Again::default();
     for outcome in outcomes {
         match &outcome.ending {
-            Ending::Again { delay, burned, outcome: name, error } => again.push(outcome, *delay, *burned, name, error.as_deref()),
+            Ending::Again { delay, burned, outcome: name, error } => {
+                again.push(outcome, *delay, *burned, name, error.as_deref())
+            }
             Ending::Done(output) => ended.push(outcome, "done", "done", output.as_ref(), None),
             Ending::Dead { outcome: name, error } => ended.push(outcome, "dead", name, None, Some(error)),
             Ending::Cancelled(reason) => ended.push(outcome, "cancelled", "cancelled", None, Some(reason)),

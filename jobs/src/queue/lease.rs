@@ -59,7 +59,9 @@ impl Renewer {
             tx.commit().await?;
             Ok(held.into_iter().collect())
         };
-        tokio::time::timeout(self.deadline, work).await.map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
+        tokio::time::timeout(self.deadline, work)
+            .await
+            .map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
     }
 
     /// Writes the result of attempts whose handler can't, because it holds its thread beyond its time limit.
@@ -76,7 +78,9 @@ impl Renewer {
             tx.commit().await?;
             Ok(())
         };
-        tokio::time::timeout(self.deadline, work).await.map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
+        tokio::time::timeout(self.deadline, work)
+            .await
+            .map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Swept {
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
+#[expect(clippy::too_many_lines, reason = "one statement: what is taken back must be judged and moved at once")]
 pub async fn sweep(database: &Database, lease: Duration, blame: bool) -> Result<Swept, Error> {
     database
         .bounded(async {
@@ -140,8 +141,12 @@ pub async fn report_death(database: &Database, worker: Uuid) -> Result<(), Error
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            sqlx::query!("update vtoc.worker set seen_at = '-infinity' where id = $1", worker).execute(&mut *tx).await?;
-            sqlx::query!("update vtoc.job_lease set lease_until = '-infinity' where worker_id = $1", worker).execute(&mut *tx).await?;
+            sqlx::query!("update vtoc.worker set seen_at = '-infinity' where id = $1", worker)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query!("update vtoc.job_lease set lease_until = '-infinity' where worker_id = $1", worker)
+                .execute(&mut *tx)
+                .await?;
             tx.commit().await?;
             Ok(())
         })

@@ -60,7 +60,11 @@ async fn send(options: sqlx::postgres::PgConnectOptions, mut received: mpsc::Unb
     }
 }
 
-async fn notify(connection: &mut Option<PgConnection>, options: &sqlx::postgres::PgConnectOptions, payload: &str) -> Result<(), sqlx::Error> {
+async fn notify(
+    connection: &mut Option<PgConnection>,
+    options: &sqlx::postgres::PgConnectOptions,
+    payload: &str,
+) -> Result<(), sqlx::Error> {
     let open = match connection {
         Some(open) => open,
         None => connection.insert(PgConnection::connect_with(options).await?),
@@ -82,7 +86,10 @@ impl Listener {
     /// # Errors
     /// [`Error::Unavailable`] when nobody answers.
     pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
-        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).acquire_timeout(options.acquire_timeout).connect_lazy_with(connect_options(url, options)?);
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_lazy_with(connect_options(url, options)?);
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.ignore_pool_close_event(true);
         listener.listen(CHANNEL).await?;
@@ -98,7 +105,9 @@ impl Listener {
         loop {
             match self.listener.try_recv().await? {
                 None => return Ok(()),
-                Some(hint) if hint.payload().split(',').any(|hinted| queues.iter().any(|queue| queue == hinted)) => return Ok(()),
+                Some(hint) if hint.payload().split(',').any(|hinted| queues.iter().any(|queue| queue == hinted)) => {
+                    return Ok(());
+                }
                 Some(_) => {}
             }
         }

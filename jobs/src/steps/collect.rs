@@ -52,12 +52,18 @@ async fn collect(performing: &Performing<'_>, source: Source) -> Result<SourceCo
         store(performing, &slug, &kind, &batch, &mut days, &mut count).await?;
     }
     // One source that can't be read doesn't keep the others from being heard.
-    count.failed = reading.await.map_err(|error| anyhow::anyhow!("reading {slug}: {error}"))?.err().map(|error| error.to_string());
+    count.failed =
+        reading.await.map_err(|error| anyhow::anyhow!("reading {slug}: {error}"))?.err().map(|error| error.to_string());
     Ok(count)
 }
 
 /// Decodes on a thread that may block. Stops when nobody listens any more.
-fn read(source: &Source, files: &connectors::Files, anchor: DateTime<Utc>, batches: &mpsc::Sender<Batch>) -> Result<(), ConnectorError> {
+fn read(
+    source: &Source,
+    files: &connectors::Files,
+    anchor: DateTime<Utc>,
+    batches: &mpsc::Sender<Batch>,
+) -> Result<(), ConnectorError> {
     let mut batch = Batch::default();
     for item in connectors::read(source, files, anchor)? {
         match item {

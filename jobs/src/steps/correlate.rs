@@ -16,14 +16,21 @@ pub(super) async fn perform(performing: &Performing<'_>, input: &Value) -> Resul
     let input = Input::of(input).map_err(hopeless)?;
     let (station, now) = (performing.station, performing.context.run.started_at);
     let window = chrono::Duration::from_std(input.window).map_err(hopeless)?;
-    let readings = telemetry::window(performing.cx.attempt.database(), station, "adsb", now - window, now, READINGS_MAX + 1).await?;
+    let readings =
+        telemetry::window(performing.cx.attempt.database(), station, "adsb", now - window, now, READINGS_MAX + 1)
+            .await?;
     if readings.len() as i64 > READINGS_MAX {
-        return Err(Failure::Hopeless(format!("more than {READINGS_MAX} readings in the window: ask for a shorter one")));
+        return Err(Failure::Hopeless(format!(
+            "more than {READINGS_MAX} readings in the window: ask for a shorter one"
+        )));
     }
     // One thread's worth of arithmetic, away from those that serve sockets.
     let options = input.options(now);
     let merged = tokio::task::spawn_blocking(move || {
-        let reports: Vec<Report> = readings.iter().flat_map(|reading| reading.sights().map(|source| Report { source, ..Report::of(&reading.data) })).collect();
+        let reports: Vec<Report> = readings
+            .iter()
+            .flat_map(|reading| reading.sights().map(|source| Report { source, ..Report::of(&reading.data) }))
+            .collect();
         merge(&reports, options)
     });
     let merged = merged.await.map_err(|error| anyhow::anyhow!("correlating: {error}"))?;

@@ -5,16 +5,21 @@
 
 mod accept;
 mod cancel;
+mod catalogue;
 mod chat;
 mod claim;
+mod control_leaks;
+mod data_leaks;
 mod effects;
 mod enqueue;
 mod finish;
 mod fleet;
 mod leases;
+mod logins;
 mod meaning;
 mod pages;
 mod repeats;
 mod runs;
 mod suspicion;
 mod tokens;
+mod trespass;

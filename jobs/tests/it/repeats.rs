@@ -6,6 +6,7 @@ use jobs::{
     JobId,
     queue::{Ending, NewJob, enqueue},
     stations::Role,
+    testing::eventually,
 };
 
 use crate::fleet::{Fleet, done, ended, job, keyed};
@@ -91,18 +92,32 @@ async fn two_batches_with_the_same_keys_in_opposite_order_never_deadlock() {
     assert_eq!(fleet.census().await, (1200, 0, 0));
 }
 
+/// How many statements of this database wait for a lock.
+async fn waiting(fleet: &Fleet) -> i64 {
+    fleet.base.count("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").await
+}
+
 #[tokio::test]
-async fn finishing_a_batch_while_its_keys_are_asked_for_never_deadlocks() {
-    let fleet = Fleet::new().await;
-    for round in 0..60 {
-        let batch: Vec<NewJob> = (0..40).map(|n| keyed(&format!("{round}-{n}"), (n % 2 == 0).then_some(MINUTE))).collect();
-        fleet.enqueue(&batch).await;
-        let mut claimed = fleet.claim(100).await;
-        claimed.reverse();
-        let outcomes: Vec<_> = claimed.iter().map(done).collect();
-        let (written, _) = tokio::join!(fleet.finish(&outcomes), fleet.enqueue(&batch));
-        assert_eq!(written.len(), 40);
-        let left = fleet.claim(100).await;
-        fleet.finish(&left.iter().map(done).collect::<Vec<_>>()).await;
+async fn finishing_jobs_while_their_keys_are_asked_for_never_deadlocks() {
+    let within = Duration::from_secs(4);
+    for (order, keep_for) in [([0, 1], None), ([1, 0], None), ([0, 1], Some(MINUTE)), ([1, 0], Some(MINUTE))] {
+        let fleet = Fleet::new().await;
+        let keys = [keyed("a", keep_for), keyed("b", keep_for)];
+        fleet.enqueue(&order.map(|n| keys[n].clone())).await;
+        let outcomes: Vec<_> = fleet.claim(2).await.iter().map(done).collect();
+        // Somebody else holds the first key; the enqueue queues up for it, then the finish does or goes around.
+        let mut first_key = fleet.begin().await;
+        sqlx::query("select from vtoc.job_unique where key = 'a' for update").execute(&mut *first_key).await.unwrap();
+        let enqueued = fleet.enqueue(&keys);
+        let finished = async {
+            eventually("the enqueue waits", within, async || waiting(&fleet).await == 1).await;
+            fleet.finish(&outcomes).await
+        };
+        let released = async {
+            eventually("the finish waits", within, async || waiting(&fleet).await == 2).await;
+            first_key.commit().await.unwrap();
+        };
+        let (repeats, written, ()) = tokio::join!(enqueued, finished, released);
+        assert_eq!((repeats.iter().filter(|one| one.fresh).count(), written.len()), (0, 2));
     }
 }

@@ -69,7 +69,8 @@ impl Claimer {
 
     /// Waits for a free slot; while there is a backlog, a moment longer for more of them.
     async fn free_slots(&self, backlog: bool) -> OwnedSemaphorePermit {
-        let acquire = |slots: usize| Arc::clone(&self.slots).acquire_many_owned(u32::try_from(slots).unwrap_or(u32::MAX));
+        let acquire =
+            |slots: usize| Arc::clone(&self.slots).acquire_many_owned(u32::try_from(slots).unwrap_or(u32::MAX));
         let many = (self.concurrency / 2).max(1);
         let gathered = if backlog { tokio::time::timeout(GATHER, acquire(many)).await.ok() } else { None };
         let mut slots = match gathered {
@@ -89,7 +90,8 @@ impl Claimer {
     async fn fill(&self, names: &[String], mut slots: OwnedSemaphorePermit) -> bool {
         let limit = u32::try_from(slots.num_permits()).unwrap_or(u32::MAX);
         let since = Instant::now();
-        let request = Claim { worker: self.worker, queues: &self.queues, kinds: names, limit, lease: self.limits.lease };
+        let request =
+            Claim { worker: self.worker, queues: &self.queues, kinds: names, limit, lease: self.limits.lease };
         let claimed = match claim(&self.database, &request).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -110,7 +112,8 @@ impl Claimer {
     pub(crate) async fn run_one_suspect(self) {
         let names = self.kinds.names();
         let since = Instant::now();
-        let request = Claim { worker: self.worker, queues: &self.queues, kinds: &names, limit: 1, lease: self.limits.lease };
+        let request =
+            Claim { worker: self.worker, queues: &self.queues, kinds: &names, limit: 1, lease: self.limits.lease };
         match claim_suspect(&self.database, &request).await {
             Ok(Some(job)) => {
                 let slot = self.free_slots(false).await;

@@ -59,7 +59,14 @@ pub(crate) struct Finisher {
 
 impl Finisher {
     /// A finisher and the way to it, with room for `capacity` results.
-    pub(crate) fn new(database: Database, flights: Flights, kinds: Arc<Kinds>, outage: Outage, batch_max: usize, capacity: usize) -> (Results, Self) {
+    pub(crate) fn new(
+        database: Database,
+        flights: Flights,
+        kinds: Arc<Kinds>,
+        outage: Outage,
+        batch_max: usize,
+        capacity: usize,
+    ) -> (Results, Self) {
         let (sender, received) = mpsc::channel(capacity);
         (Results { sender, flights: flights.clone(), kinds }, Self { received, database, flights, outage, batch_max })
     }
@@ -135,8 +142,12 @@ impl Finisher {
         }
         self.flights.counters.stale.fetch_add(stale.len() as u64, Ordering::Relaxed);
         match lease::clear_blame(&self.database, stale).await {
-            Ok(cleared) => tracing::warn!(results = stale.len(), cleared, "stale results were refused: their leases were gone"),
-            Err(error) => tracing::warn!(results = stale.len(), %error, "stale results were refused: their leases were gone"),
+            Ok(cleared) => {
+                tracing::warn!(results = stale.len(), cleared, "stale results were refused: their leases were gone")
+            }
+            Err(error) => {
+                tracing::warn!(results = stale.len(), %error, "stale results were refused: their leases were gone")
+            }
         }
     }
 }

@@ -69,7 +69,13 @@ impl Lookout {
 }
 
 /// Rings whenever a wake-up for one of `queues` arrives.
-pub(crate) async fn listen(url: String, options: ConnectOptions, queues: Vec<String>, bell: Arc<Notify>, stopping: CancellationToken) {
+pub(crate) async fn listen(
+    url: String,
+    options: ConnectOptions,
+    queues: Vec<String>,
+    bell: Arc<Notify>,
+    stopping: CancellationToken,
+) {
     loop {
         let listening = async {
             let mut listener = Listener::connect(&url, &options).await?;

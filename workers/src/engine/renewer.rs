@@ -38,9 +38,16 @@ impl Renewer {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(self, kinds: std::sync::Arc<Kinds>, threads: usize) -> std::io::Result<std::thread::JoinHandle<()>> {
+    pub(crate) fn start(
+        self,
+        kinds: std::sync::Arc<Kinds>,
+        threads: usize,
+    ) -> std::io::Result<std::thread::JoinHandle<()>> {
         std::thread::Builder::new().name("vtoc-renewer".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs no more than a thread");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime needs no more than a thread");
             runtime.block_on(self.run(&kinds, threads));
         })
     }
@@ -62,7 +69,10 @@ impl Renewer {
             }
             let given_up = self.flights.fence(self.limits.fence());
             if given_up > 0 {
-                tracing::error!(leases = given_up, "no renewal in time: their jobs are given up before others may take them");
+                tracing::error!(
+                    leases = given_up,
+                    "no renewal in time: their jobs are given up before others may take them"
+                );
             }
             wedged += self.overrule(&mut line, kinds).await;
             if wedged >= threads {
@@ -93,8 +103,16 @@ impl Renewer {
     async fn overrule(&self, line: &mut Option<lease::Renewer>, kinds: &Kinds) -> usize {
         let overdue = self.flights.overdue(self.limits.overtime);
         let fate = |facts: &Facts| {
-            tracing::error!(job.key = facts.key, job.kind = facts.kind, "a handler holds its thread beyond its time limit: the attempt has failed");
-            Fate::Retry { error: "held its thread beyond its time limit".to_owned(), after: None, fault: Fault::TimedOut }
+            tracing::error!(
+                job.key = facts.key,
+                job.kind = facts.kind,
+                "a handler holds its thread beyond its time limit: the attempt has failed"
+            );
+            Fate::Retry {
+                error: "held its thread beyond its time limit".to_owned(),
+                after: None,
+                fault: Fault::TimedOut,
+            }
         };
         if self.write(line, kinds, &overdue, fate).await { overdue.len() } else { 0 }
     }
@@ -106,7 +124,13 @@ impl Renewer {
         std::process::exit(EXIT_WEDGED);
     }
 
-    async fn write(&self, line: &mut Option<lease::Renewer>, kinds: &Kinds, jobs: &[Facts], fate: impl Fn(&Facts) -> Fate) -> bool {
+    async fn write(
+        &self,
+        line: &mut Option<lease::Renewer>,
+        kinds: &Kinds,
+        jobs: &[Facts],
+        fate: impl Fn(&Facts) -> Fate,
+    ) -> bool {
         if jobs.is_empty() {
             return true;
         }

@@ -33,7 +33,12 @@ impl Sweeper {
             let blame = self.outage.none_for(self.limits.lease);
             match sweep(&self.database, self.limits.lease, blame).await {
                 Ok(swept) if swept.again + swept.dead > 0 => {
-                    tracing::warn!(again = swept.again, suspects = swept.suspects, dead = swept.dead, "jobs of lost processes were taken back");
+                    tracing::warn!(
+                        again = swept.again,
+                        suspects = swept.suspects,
+                        dead = swept.dead,
+                        "jobs of lost processes were taken back"
+                    );
                 }
                 Ok(_) => {}
                 Err(error) => {

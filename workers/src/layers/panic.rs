@@ -8,8 +8,8 @@ use std::any::Any;
 pub(crate) struct Panicked(String);
 
 /// The handler of apalis' catch-panic layer.
-#[expect(clippy::borrowed_box, reason = "the layer's signature")]
 pub(crate) fn caught(payload: &Box<dyn Any + Send>) -> Panicked {
-    let said = payload.downcast_ref::<&str>().map(ToString::to_string).or_else(|| payload.downcast_ref::<String>().cloned());
+    let said =
+        payload.downcast_ref::<&str>().map(ToString::to_string).or_else(|| payload.downcast_ref::<String>().cloned());
     Panicked(said.unwrap_or_else(|| "with a value that is no text".to_owned()))
 }

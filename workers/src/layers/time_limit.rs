@@ -45,9 +45,13 @@ where
         let limit = task.args.time_limit;
         let running = self.inner.call(task);
         Box::pin(async move {
-            tokio::time::timeout(limit, running)
-                .await
-                .unwrap_or_else(|_| Ok(Fate::Retry { error: format!("took longer than {} s", limit.as_secs()), after: None, fault: Fault::TimedOut }))
+            tokio::time::timeout(limit, running).await.unwrap_or_else(|_| {
+                Ok(Fate::Retry {
+                    error: format!("took longer than {} s", limit.as_secs()),
+                    after: None,
+                    fault: Fault::TimedOut,
+                })
+            })
         })
     }
 }

@@ -45,7 +45,8 @@ impl Fleet {
     }
 
     pub(crate) fn worker_with(&self, settings: &[(&str, &str)]) -> Worker {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_vtoc-worker")).with_file_name("examples").join("troublesome_worker");
+        let program =
+            PathBuf::from(env!("CARGO_BIN_EXE_vtoc-worker")).with_file_name("examples").join("troublesome_worker");
         let mut command = Command::new(program);
         command.env("DATABASE_URL", &self.db.url).env("CHATKIT_BASE_URL", &self.receiver.url).env("RUST_LOG", "warn");
         command.envs(settings.iter().copied()).stdin(Stdio::null());
@@ -103,7 +104,8 @@ impl Fleet {
 
     /// Whether nothing is left in flight.
     pub(crate) async fn is_quiet(&self) -> bool {
-        self.db.count("select (select count(*) from vtoc.job_ready) + (select count(*) from vtoc.job_running)").await == 0
+        self.db.count("select (select count(*) from vtoc.job_ready) + (select count(*) from vtoc.job_running)").await
+            == 0
     }
 
     pub(crate) async fn until_quiet(&self) {

@@ -42,7 +42,11 @@ async fn a_job_that_holds_its_thread_is_overruled_and_its_neighbours_finish() {
     fleet.enqueue_many("tell_receiver", vec![fleet.tell(1_000); 8]).await;
     fleet.until_finished("dead", 1).await;
     fleet.until_finished("done", 8).await;
-    assert!(error_of(&fleet, "block_thread").await.starts_with("held its thread"), "{}", error_of(&fleet, "block_thread").await);
+    assert!(
+        error_of(&fleet, "block_thread").await.starts_with("held its thread"),
+        "{}",
+        error_of(&fleet, "block_thread").await
+    );
     assert_eq!(fleet.receiver.effects(), 8);
 }
 
@@ -77,10 +81,22 @@ async fn a_job_that_ends_its_process_is_found_and_dead_and_the_innocents_beside_
     })
     .await;
     assert_eq!(error_of(&fleet, "abort_process").await, "killed its worker 3 times");
-    assert_eq!(fleet.db.count(&format!("select count(*) from vtoc.job_finished where state = 'dead' and id = {}", killer.key())).await, 1);
+    assert_eq!(
+        fleet
+            .db
+            .count(&format!("select count(*) from vtoc.job_finished where state = 'dead' and id = {}", killer.key()))
+            .await,
+        1
+    );
     assert_eq!(fleet.receiver.effects(), 5);
     // Four deaths at most: one with company, three alone. Nobody else was blamed to death.
-    assert!(fleet.db.count("select count(*) from vtoc.job_attempt where outcome = 'crashed' and error like '%alone%'").await >= 2);
+    assert!(
+        fleet
+            .db
+            .count("select count(*) from vtoc.job_attempt where outcome = 'crashed' and error like '%alone%'")
+            .await
+            >= 2
+    );
 }
 
 #[tokio::test]
@@ -103,6 +119,9 @@ async fn an_unknown_kind_is_left_for_a_worker_that_knows_it() {
     fleet.enqueue("from_the_future", json!({})).await;
     fleet.enqueue("tell_receiver", fleet.tell(0)).await;
     fleet.until_finished("done", 1).await;
-    assert_eq!(fleet.db.count("select count(*) from vtoc.job_ready where kind = 'from_the_future' and attempt = 0").await, 1);
+    assert_eq!(
+        fleet.db.count("select count(*) from vtoc.job_ready where kind = 'from_the_future' and attempt = 0").await,
+        1
+    );
     assert_eq!(fleet.db.count("select count(*) from vtoc.job_attempt").await, 0);
 }

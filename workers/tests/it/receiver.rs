@@ -48,12 +48,20 @@ impl Receiver {
                         }
                     }
                     held.wait_for(|held| !held).await.unwrap();
-                    let posted = json!({"id": "m", "channel": "toc-s1", "thread": null, "created_at": "2026-11-22T00:00:00Z"});
-                    Ok::<_, std::convert::Infallible>(warp::reply::with_status(warp::reply::json(&posted), StatusCode::CREATED))
+                    let posted =
+                        json!({"id": "m", "channel": "toc-s1", "thread": null, "created_at": "2026-11-22T00:00:00Z"});
+                    Ok::<_, std::convert::Infallible>(warp::reply::with_status(
+                        warp::reply::json(&posted),
+                        StatusCode::CREATED,
+                    ))
                 }
             }
         };
-        let routes = warp::post().and(warp::path::full()).and(warp::header::optional("idempotency-key")).and(warp::body::bytes()).and_then(take);
+        let routes = warp::post()
+            .and(warp::path::full())
+            .and(warp::header::optional("idempotency-key"))
+            .and(warp::body::bytes())
+            .and_then(take);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(warp::serve(routes).incoming(listener).run());

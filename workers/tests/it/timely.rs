@@ -141,7 +141,13 @@ async fn an_outage_of_the_database_loses_no_result_and_ends_no_process() {
 
 /// Whether every running job began so long ago, as the owner sees it.
 async fn started_before(fleet: &Fleet, ms: i64) -> bool {
-    fleet.db.count(&format!("select count(*) from vtoc.job_running where started_at > clock_timestamp() - interval '{ms} ms'")).await == 0
+    fleet
+        .db
+        .count(&format!(
+            "select count(*) from vtoc.job_running where started_at > clock_timestamp() - interval '{ms} ms'"
+        ))
+        .await
+        == 0
 }
 
 #[tokio::test]

@@ -1,0 +1,83 @@
+//! Which jobs stand on a page: keys only, from the one table that knows the state asked for.
+
+use chrono::{DateTime, Utc};
+
+use super::{JobFilter, State};
+use crate::{Error, PageRequest, Tx};
+
+/// A job on a page; `at` is when it finished, in lists ordered by that.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Key {
+    pub(super) id: i64,
+    pub(super) at: Option<DateTime<Utc>>,
+}
+
+/// The keys of one page, newest first: finished jobs by when they finished, others by when they were enqueued.
+pub(super) async fn page(
+    tx: &mut Tx,
+    filter: &JobFilter,
+    request: &PageRequest,
+    fetch: i64,
+) -> Result<Vec<Key>, Error> {
+    match filter.state {
+        None => by_enqueue(tx, "job", filter, request, fetch).await,
+        Some(State::Ready) => by_enqueue(tx, "job_ready", filter, request, fetch).await,
+        Some(State::Running) => by_enqueue(tx, "job_running", filter, request, fetch).await,
+        Some(State::Done) => by_finish(tx, "done", filter, request, fetch).await,
+        Some(State::Dead) => by_finish(tx, "dead", filter, request, fetch).await,
+        Some(State::Cancelled) => by_finish(tx, "cancelled", filter, request, fetch).await,
+    }
+}
+
+async fn by_enqueue(
+    tx: &mut Tx,
+    table: &'static str,
+    filter: &JobFilter,
+    request: &PageRequest,
+    fetch: i64,
+) -> Result<Vec<Key>, Error> {
+    let select = format!(
+        "select id, null::timestamptz as at
+        from vtoc.{table}
+        where ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
+            and ($4::bigint is null or station_id = $4)
+        order by id desc
+        limit $5"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(select))
+        .bind(request.after_key()?)
+        .bind(filter.kind.as_deref())
+        .bind(filter.queue.as_deref())
+        .bind(filter.station.map(|station| station.0))
+        .bind(fetch)
+        .fetch_all(&mut **tx)
+        .await?)
+}
+
+async fn by_finish(
+    tx: &mut Tx,
+    state: &str,
+    filter: &JobFilter,
+    request: &PageRequest,
+    fetch: i64,
+) -> Result<Vec<Key>, Error> {
+    let (at, after) = request.after::<i64>()?.unzip();
+    Ok(sqlx::query_as!(
+        Key,
+        r#"select id, finished_at as "at?"
+        from vtoc.job_finished
+        where state = $6 and ($7::timestamptz is null or (finished_at, id) < ($7, $1)) and ($2::text is null or kind = $2)
+            and ($3::text is null or queue = $3) and ($4::bigint is null or station_id = $4)
+        order by finished_at desc, id desc
+        limit $5"#,
+        after,
+        filter.kind.as_deref(),
+        filter.queue.as_deref(),
+        filter.station.map(|station| station.0),
+        fetch,
+        state,
+        at
+    )
+    .fetch_all(&mut **tx)
+    .await?)
+}
