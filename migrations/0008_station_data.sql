@@ -38,6 +38,7 @@ begin
             ) partition by range (observed_at);
             comment on table %1$I.telemetry_event is 'readings (vtoc.telemetry.v1), partitioned by the UTC day they were true';
             create index telemetry_event_entity on %1$I.telemetry_event (station_id, entity_id, observed_at desc);
+            create index telemetry_event_window on %1$I.telemetry_event (station_id, observed_at, dedupe_key);
             create index telemetry_event_received on %1$I.telemetry_event using brin (received_at);
 
             create table %1$I.telemetry_quarantine (

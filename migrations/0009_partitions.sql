@@ -28,7 +28,8 @@ begin
 end
 $$;
 comment on function vtoc.add_day_partition(text, date) is 'makes the partition of one UTC day; false when it is there';
-grant execute on function vtoc.add_day_partition(text, date) to vtoc_queue, vtoc_ops, vtoc_intel, vtoc_logistics, vtoc_maintenance;
+-- Not to the roles of station data: people with a station's login are members of them, and making tables isn't theirs.
+grant execute on function vtoc.add_day_partition(text, date) to vtoc_queue, vtoc_maintenance;
 
 -- The longest retention is 30 days; beyond the days made here rows would fall into the default partition.
 select vtoc.add_day_partition('vtoc.job_finished', (now() at time zone 'UTC')::date + n) from generate_series(0, 33) n;

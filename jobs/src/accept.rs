@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use self::intent::carries_text;
 use self::intent::{Intent, Work};
 use crate::{
     Database, Error, JobId, Scope, Tx, Wake,

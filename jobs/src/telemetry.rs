@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agents::{
-    actions::correlate::Track,
+    actions::correlate::{Report, Track},
     event::{Event, Quarantined},
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -35,15 +35,14 @@ pub struct Stored {
 /// [`Error::Unavailable`] without the database.
 pub(crate) async fn ensure_days(
     database: &Database,
-    station: &Station,
+    role: Role,
     days: &BTreeSet<NaiveDate>,
 ) -> Result<(), Error> {
-    let parent = format!("{}.telemetry_event", station.role);
+    let parent = format!("{role}.telemetry_event");
     for day in days {
         database
             .bounded(async {
-                // The schema's name means nothing to roles without rights on it.
-                let mut tx = database.begin_station_data(station.role, station.id).await?;
+                let mut tx = database.begin(crate::Scope::Fleet).await?;
                 sqlx::query!("select vtoc.add_day_partition($1, $2)", parent, day).fetch_one(&mut *tx).await?;
                 tx.commit().await?;
                 Ok(())
@@ -177,38 +176,58 @@ pub(crate) async fn ensure_source(
     Ok(())
 }
 
-/// A stored reading with everybody who heard it.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct StoredEvent {
-    pub(crate) data: Json<Event>,
+/// Readings fetched at once; what is kept of them is much smaller than they are.
+const PAGE: i64 = 5_000;
+
+#[derive(sqlx::FromRow)]
+struct StoredEvent {
+    observed_at: DateTime<Utc>,
+    dedupe_key: Vec<u8>,
+    data: Json<Event>,
     seen_by: Vec<String>,
 }
 
-impl StoredEvent {
-    /// The sources that heard it.
-    pub(crate) fn sights(&self) -> impl Iterator<Item = String> + '_ {
-        self.seen_by.iter().cloned()
-    }
-}
-
-/// Readings of `feed` in the window, oldest first, up to `limit`.
+/// What everybody reported of `feed` in the window, oldest first: one report for each source that heard a reading. Read
+/// page by page, so that neither memory nor a single statement grows with the window.
 ///
 /// # Errors
-/// [`Error::Unavailable`] without the database, [`Error::Internal`] when a stored reading can't be read back.
-pub(crate) async fn window(
+/// [`Error::Invalid`] for more than `reports_max` reports, [`Error::Unavailable`] without the database.
+pub(crate) async fn reports(
     database: &Database,
     station: &Station,
     feed: &str,
-    from: DateTime<Utc>,
+    window: (DateTime<Utc>, DateTime<Utc>),
+    reports_max: usize,
+) -> Result<Vec<Report>, Error> {
+    let (mut after, until) = ((window.0, Vec::new()), window.1);
+    let mut reports = Vec::new();
+    loop {
+        let page = page(database, station, feed, &after, until).await?;
+        let Some(last) = page.last() else { return Ok(reports) };
+        after = (last.observed_at, last.dedupe_key.clone());
+        for reading in page {
+            let report = Report::of(&reading.data);
+            reports.extend(reading.seen_by.into_iter().map(|source| Report { source, ..report.clone() }));
+        }
+        if reports.len() > reports_max {
+            return Err(Error::invalid("window", format!("more than {reports_max} reports fall into it: ask for a shorter one")));
+        }
+    }
+}
+
+async fn page(
+    database: &Database,
+    station: &Station,
+    feed: &str,
+    after: &(DateTime<Utc>, Vec<u8>),
     until: DateTime<Utc>,
-    limit: i64,
 ) -> Result<Vec<StoredEvent>, Error> {
     let select = format!(
-        "select data, seen_by
+        "select observed_at, dedupe_key, data, seen_by
         from {}.telemetry_event
-        where station_id = $1 and observed_at >= $2 and observed_at <= $3 and feed = $4
+        where station_id = $1 and feed = $2 and (observed_at, dedupe_key) > ($3, $4) and observed_at >= $3 and observed_at <= $5
         order by observed_at, dedupe_key
-        limit $5",
+        limit $6",
         station.role
     );
     database
@@ -216,10 +235,11 @@ pub(crate) async fn window(
             let mut tx = database.begin_station_data(station.role, station.id).await?;
             let readings = sqlx::query_as(sqlx::AssertSqlSafe(select))
                 .bind(station.id.0)
-                .bind(from)
-                .bind(until)
                 .bind(feed)
-                .bind(limit)
+                .bind(after.0)
+                .bind(&after.1)
+                .bind(until)
+                .bind(PAGE)
                 .fetch_all(&mut *tx)
                 .await?;
             tx.commit().await?;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use chrono::Utc;
 use hyper::StatusCode;
-use jobs::accept::{self, ChatMessage, Delivery};
+use jobs::accept::{self, ChatMessage, Delivery, carries_text};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -20,8 +20,6 @@ use crate::{
     station_hint,
 };
 
-/// Event types whose text counts; an event without a type is one of them.
-const MESSAGE_TYPES: [&str; 3] = ["message", "message.created", "chat.message"];
 const PLACING_FIELDS: [&str; 4] = ["id", "type", "channel", "station"];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -64,7 +62,7 @@ async fn webhook(call: Call) -> Answer {
 /// shapes of their own, and they are answered `ignored` whatever those hold.
 fn event(body: &[u8]) -> Result<ChatMessage, ApiError> {
     let mut event: Map<String, Value> = json::parse(body)?;
-    let other_type = event.get("type").and_then(Value::as_str).is_some_and(|name| !MESSAGE_TYPES.contains(&name));
+    let other_type = event.get("type").and_then(Value::as_str).is_some_and(|name| !carries_text(name));
     if other_type {
         event.retain(|name, value| PLACING_FIELDS.contains(&name.as_str()) && value.is_string());
         event.insert("text".to_owned(), Value::String(String::new()));

@@ -2,12 +2,16 @@
 
 use std::{process::Stdio, time::Duration};
 
+use futures::future::join_all;
+use jobs::{stations::Role, testing::TestDatabase};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpStream,
     process::{Child, ChildStderr, Command},
     time::timeout,
 };
+
+use crate::front_door;
 
 const SECRET: &str = "a-secret-nobody-may-read-in-a-log";
 
@@ -73,6 +77,32 @@ async fn help_shows_no_secret() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("CHATKIT_WEBHOOK_SECRET"), "{said}");
     assert!(!said.contains(SECRET) && !said.contains("hidden-word"), "{said}");
+}
+
+#[tokio::test]
+async fn the_same_delivery_ten_times_at_once_over_two_programs_is_one_job() {
+    let database = TestDatabase::new().await;
+    database.station("ops-1", Role::Ops).await;
+    let variables = [("CHATKIT_WEBHOOK_SECRET", front_door::SECRET), ("DATABASE_URL", database.url.as_str())];
+    let programs = [started(&variables).await, started(&variables).await];
+    let body = r#"{"id":"evt-1","channel":"ops-1","text":"@agent status"}"#;
+    let answers = join_all((0..10).map(|copy| deliver(&programs[copy % 2].address, body))).await;
+    assert!(answers.iter().all(|said| said.starts_with("HTTP/1.1 202 ")), "{answers:?}");
+    assert_eq!(answers.iter().filter(|said| said.contains(r#""duplicate":true"#)).count(), 9);
+    assert_eq!(database.count("select count(*) from vtoc.job").await, 1);
+    assert_eq!(database.count("select sum(sights) from vtoc.receipt").await, 10);
+}
+
+/// What a program answers to a signed delivery.
+async fn deliver(address: &str, body: &str) -> String {
+    let signature = front_door::signature(body.as_bytes());
+    let length = body.len();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("POST /api/v1/chatkit/webhook HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{signature}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    said
 }
 
 #[tokio::test]

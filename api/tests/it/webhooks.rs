@@ -44,7 +44,7 @@ async fn a_new_delivery_is_202_with_its_receipt_and_job() {
 }
 
 #[tokio::test]
-async fn the_same_delivery_ten_times_at_once_over_two_processes_is_one_job() {
+async fn the_same_delivery_ten_times_at_once_over_two_servers_is_one_job() {
     let fixture = Fixture::new().await;
     let second = FrontDoor::over(fixture.database.database.clone(), Limits::default()).await;
     let body = json!({ "id": "evt-1", "channel": "ops-1", "text": "@agent status" }).to_string();

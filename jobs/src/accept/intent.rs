@@ -20,6 +20,12 @@ const MESSAGE_TYPES: [&str; 3] = ["message", "message.created", "chat.message"];
 /// Names the agent itself posts under.
 const OWN_NAMES: [&str; 3] = ["agent", "@agent", "vtoc-agent"];
 
+/// Whether events of this type carry what somebody said; others have nothing to do here, whatever they hold.
+#[must_use]
+pub fn carries_text(event_type: &str) -> bool {
+    MESSAGE_TYPES.contains(&event_type)
+}
+
 /// What a message asks for.
 pub(super) enum Intent {
     /// A job.
@@ -51,7 +57,7 @@ pub(super) async fn of(
 ) -> Result<Intent, Error> {
     let ignore = |reason: &str| Ok(Intent::Ignore(reason.to_owned()));
     if let Some(r#type) = &message.r#type
-        && !MESSAGE_TYPES.contains(&r#type.as_str())
+        && !carries_text(r#type)
     {
         return ignore("events of this type have nothing to do here");
     }

@@ -42,6 +42,7 @@ impl Failure {
         let retry = |error: String, after: Option<Duration>| Fate::Retry { error, after, fault: Fault::Error };
         match self {
             Self::Database(Error::Stale) => Fate::Stale,
+            Self::Database(error @ (Error::Invalid { .. } | Error::Unstorable(_))) => Fate::Dead(error.to_string()),
             Self::Database(error) => retry(error.to_string(), None),
             Self::Outbound(error) => match error {
                 agents::outbound::Error::RateLimited { retry_after, .. } => retry(error.to_string(), retry_after),

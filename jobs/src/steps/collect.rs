@@ -89,7 +89,7 @@ async fn store(
 ) -> Result<(), Failure> {
     let (station, attempt) = (performing.station, &performing.cx.attempt);
     let missing: BTreeSet<NaiveDate> = telemetry::days_of(&batch.events).difference(days).copied().collect();
-    telemetry::ensure_days(attempt.database(), station, &missing).await?;
+    telemetry::ensure_days(attempt.database(), station.role, &missing).await?;
     days.extend(missing);
     let mut held = attempt.lock().await?;
     let tx = held.station_data(station.role, station.id).await?;

@@ -1,6 +1,6 @@
 //! `correlate`: reads what all receivers of the station reported within the window, and makes one track per aircraft.
 
-use agents::actions::correlate::{Input, Report, merge};
+use agents::actions::correlate::{Input, merge};
 use serde_json::Value;
 
 use super::{Performed, Performing, hopeless, json};
@@ -9,30 +9,17 @@ use crate::{
     telemetry::{self, StoredTrack},
 };
 
-/// Readings at most in one merge; more is an error that says so, never a silent cut.
-const READINGS_MAX: i64 = 500_000;
+/// Reports at most in one merge; more is an error that says so, never a silent cut.
+const REPORTS_MAX: usize = 500_000;
 
 pub(super) async fn perform(performing: &Performing<'_>, input: &Value) -> Result<Performed, Failure> {
     let input = Input::of(input).map_err(hopeless)?;
     let (station, now) = (performing.station, performing.context.run.started_at);
-    let window = chrono::Duration::from_std(input.window).map_err(hopeless)?;
-    let readings =
-        telemetry::window(performing.cx.attempt.database(), station, "adsb", now - window, now, READINGS_MAX + 1)
-            .await?;
-    if readings.len() as i64 > READINGS_MAX {
-        return Err(Failure::Hopeless(format!(
-            "more than {READINGS_MAX} readings in the window: ask for a shorter one"
-        )));
-    }
+    let window = (now - chrono::Duration::from_std(input.window).map_err(hopeless)?, now);
+    let reports = telemetry::reports(performing.cx.attempt.database(), station, "adsb", window, REPORTS_MAX).await?;
     // One thread's worth of arithmetic, away from those that serve sockets.
     let options = input.options(now);
-    let merged = tokio::task::spawn_blocking(move || {
-        let reports: Vec<Report> = readings
-            .iter()
-            .flat_map(|reading| reading.sights().map(|source| Report { source, ..Report::of(&reading.data) }))
-            .collect();
-        merge(&reports, options)
-    });
+    let merged = tokio::task::spawn_blocking(move || merge(&reports, options));
     let merged = merged.await.map_err(|error| anyhow::anyhow!("correlating: {error}"))?;
     let tracks = merged.tracks.iter().map(StoredTrack::of).collect();
     Ok(Performed { result: summary(&merged)?, tracks, ..Performed::default() })

@@ -156,7 +156,10 @@ async fn a_signed_id_wins_over_the_events_own() {
 async fn an_ignored_delivery_has_a_receipt_and_its_repeat_the_same_reason() {
     let hall = Hall::new().await;
     let chatter = json!({ "id": "e-1", "channel": "toc-s1", "text": "good morning" });
-    let Answer::Ignored { receipt_id, reason, duplicate: false } = hall.hears(By::default(), chatter.clone()).await else { panic!("not ignored") };
+    let Answer::Ignored { receipt_id, reason, duplicate: false } = hall.hears(By::default(), chatter.clone()).await
+    else {
+        panic!("not ignored")
+    };
     let repeat = hall.hears(By::default(), chatter).await;
     assert_eq!(repeat, Answer::Ignored { receipt_id, reason, duplicate: true });
     assert_eq!(hall.census().await, (1, 0, 0));
@@ -192,5 +195,8 @@ async fn a_message_with_characters_the_database_cannot_hold_is_still_answered() 
     assert!(matches!(hall.hears(By::default(), strange.clone()).await, Answer::Accepted { duplicate: false, .. }));
     assert!(duplicate(&hall.hears(By::default(), strange).await));
     let elsewhere = json!({ "id": "f", "type": "typing\0", "channel": "\0", "text": "\0", "station": "\0" });
-    assert!(matches!(hall.hears(By { station_hint: Some("\0"), ..By::default() }, elsewhere).await, Answer::Ignored { .. }));
+    assert!(matches!(
+        hall.hears(By { station_hint: Some("\0"), ..By::default() }, elsewhere).await,
+        Answer::Ignored { .. }
+    ));
 }

@@ -24,8 +24,12 @@ async fn with_channel() -> TestDatabase {
 #[tokio::test]
 async fn a_repeated_key_is_the_same_message_and_another_text_under_it_is_refused() {
     let base = with_channel().await;
-    let Posting::Created(first) = post(&base.database, "ops", saying("hello"), Some("k")).await.unwrap() else { panic!("not created") };
-    let Posting::Repeated(again) = post(&base.database, "ops", saying("hello"), Some("k")).await.unwrap() else { panic!("not repeated") };
+    let Posting::Created(first) = post(&base.database, "ops", saying("hello"), Some("k")).await.unwrap() else {
+        panic!("not created")
+    };
+    let Posting::Repeated(again) = post(&base.database, "ops", saying("hello"), Some("k")).await.unwrap() else {
+        panic!("not repeated")
+    };
     assert_eq!(again.id, first.id);
     assert!(matches!(post(&base.database, "ops", saying("other"), Some("k")).await.unwrap(), Posting::KeyReused));
     let in_thread = NewMessage { thread: Some("t".to_owned()), ..saying("hello") };
@@ -75,12 +79,24 @@ async fn what_the_tables_cannot_hold_is_refused_by_field() {
     let base = with_channel().await;
     let nul = NewMessage { metadata: json!({ "a": "b\0" }), ..saying("hello") };
     let in_thread = NewMessage { thread: Some("t\0".to_owned()), ..saying("hello") };
-    for (message, field) in [(saying(""), "text"), (saying(&"x".repeat(40_001)), "text"), (saying("a\0b"), "text"), (nul, "metadata"), (in_thread, "thread")] {
+    for (message, field) in [
+        (saying(""), "text"),
+        (saying(&"x".repeat(40_001)), "text"),
+        (saying("a\0b"), "text"),
+        (nul, "metadata"),
+        (in_thread, "thread"),
+    ] {
         let refused = post(&base.database, "ops", message, None).await;
-        assert!(matches!(&refused, Err(Error::Invalid { field: named, .. }) if *named == field), "{field}: {refused:?}");
+        assert!(
+            matches!(&refused, Err(Error::Invalid { field: named, .. }) if *named == field),
+            "{field}: {refused:?}"
+        );
     }
     for slug in [String::new(), "x".repeat(129), "a\0".to_owned()] {
-        assert!(matches!(put_channel(&base.database, &slug).await, Err(Error::Invalid { field: "channel", .. })), "{slug:?}");
+        assert!(
+            matches!(put_channel(&base.database, &slug).await, Err(Error::Invalid { field: "channel", .. })),
+            "{slug:?}"
+        );
     }
 }
 

@@ -79,12 +79,16 @@ async fn jobs_of_an_unknown_kind_or_another_queue_are_left_alone() {
 async fn a_claimed_job_carries_what_was_enqueued() {
     let fleet = Fleet::new().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
-    let new = NewJob { payload: json!({ "b": 1, "a": [null] }), trace_parent: Some(trace.clone()), attempts_max: 7, ..job() };
+    let new =
+        NewJob { payload: json!({ "b": 1, "a": [null] }), trace_parent: Some(trace.clone()), attempts_max: 7, ..job() };
     let id = fleet.enqueue(&[new]).await[0].id;
     let claimed = fleet.claim(1).await.remove(0);
     assert_eq!((claimed.id, claimed.attempt, claimed.attempts_max), (id, 1, 7));
     assert_eq!(claimed.trace_parent, Some(trace));
-    assert_eq!(serde_json::from_str::<serde_json::Value>(claimed.payload.get()).unwrap(), json!({ "b": 1, "a": [null] }));
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(claimed.payload.get()).unwrap(),
+        json!({ "b": 1, "a": [null] })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,6 +153,9 @@ async fn of_delayed_jobs_the_one_due_longest_goes_first() {
 async fn the_attempt_is_durable_from_the_claim_on() {
     let fleet = Fleet::new().await;
     let claimed = fleet.running(job()).await;
-    let row = format!("select attempt::bigint from vtoc.job_running where id = {} and token = {}", claimed.key, claimed.token);
+    let row = format!(
+        "select attempt::bigint from vtoc.job_running where id = {} and token = {}",
+        claimed.key, claimed.token
+    );
     assert_eq!((claimed.attempt, fleet.base.count(&row).await), (1, 1));
 }

@@ -18,7 +18,13 @@ type Table = (&'static str, &'static str, &'static str, &'static str, Rights);
 const TABLES: [Table; 14] = [
     ("station", "id", "slug, callsign, role, default_channel", "'new-{n}', 'NEW', 'ops', 'c'", LOOKS),
     ("job", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", ADDS),
-    ("job_ready", "station_id", "id, queue, kind, priority, run_at, due, keyed, attempts_max", "{n}, 'q', 'k', 0, now(), true, false, 1", ADDS),
+    (
+        "job_ready",
+        "station_id",
+        "id, queue, kind, priority, run_at, due, keyed, attempts_max",
+        "{n}, 'q', 'k', 0, now(), true, false, 1",
+        ADDS,
+    ),
     (
         "job_running",
         "station_id",
@@ -33,10 +39,28 @@ const TABLES: [Table; 14] = [
         "{n}, now() + interval '1 day', 'done', 'q', 'k', 1, now()",
         LOOKS,
     ),
-    ("job_attempt", "station_id", "job_id, token, attempt, started_at, finished_at, outcome", "{n}, 1, 1, now(), now(), 'retry'", LOOKS),
+    (
+        "job_attempt",
+        "station_id",
+        "job_id, token, attempt, started_at, finished_at, outcome",
+        "{n}, 1, 1, now(), now(), 'retry'",
+        LOOKS,
+    ),
     ("job_unique", "station_id", "kind, key, job_id, enqueued_at", "'k', '{n}', 1, now()", TAKES),
-    ("effect", "station_id", "job_id, name, idempotency_key, method, host, status, elapsed_ms", "{n}, 'post', 'k', 'POST', 'h', 201, 1", LOOKS),
-    ("receipt", "station_id", "id, source, key, body_sha256, body_bytes, verdict", "gen_random_uuid(), 's', 'k', sha256(''), 0, 'ignored'", ADDS),
+    (
+        "effect",
+        "station_id",
+        "job_id, name, idempotency_key, method, host, status, elapsed_ms",
+        "{n}, 'post', 'k', 'POST', 'h', 201, 1",
+        LOOKS,
+    ),
+    (
+        "receipt",
+        "station_id",
+        "id, source, key, body_sha256, body_bytes, verdict",
+        "gen_random_uuid(), 's', 'k', sha256(''), 0, 'ignored'",
+        ADDS,
+    ),
     ("audit", "station_id", "id, tool_name, status, action_input", "gen_random_uuid(), 't', 'queued', '{}'", ADDS),
     (
         "playbook_run",
@@ -45,7 +69,13 @@ const TABLES: [Table; 14] = [
         "case when {seed} then md5('run {s}')::uuid else gen_random_uuid() end, gen_random_uuid(), 'p', '{}', '{}', 'running'",
         ADDS,
     ),
-    ("playbook_step", "station_id", "run_id, position, step, status, result", "md5('run {s}')::uuid, 0, 'step {n}', 'done', '{}'", ADDS),
+    (
+        "playbook_step",
+        "station_id",
+        "run_id, position, step, status, result",
+        "md5('run {s}')::uuid, 0, 'step {n}', 'done', '{}'",
+        ADDS,
+    ),
     ("chat_channel", "station_id", "slug", "'channel {n}'", ADDS),
     (
         "chat_message",
@@ -59,7 +89,8 @@ const TABLES: [Table; 14] = [
 /// Tables that no station has any business in, whatever is in them.
 const FLEET_ONLY: [&str; 3] = ["token", "receipt_key", "job_cancel"];
 /// Tables of which a station may read two columns, to tell which process has its job.
-const GLIMPSES: [(&str, &str, &str); 2] = [("worker", "id, name", "pid"), ("job_lease", "token, worker_id", "lease_until")];
+const GLIMPSES: [(&str, &str, &str); 2] =
+    [("worker", "id, name", "pid"), ("job_lease", "token, worker_id", "lease_until")];
 
 struct Plane {
     base: TestDatabase,
@@ -76,9 +107,18 @@ impl Plane {
     async fn new() -> Self {
         let base = TestDatabase::new().await;
         let (own, other) = (base.station("one", Role::Ops).await.id, base.station("two", Role::Ops).await.id);
-        for (table, station, columns, values, _) in TABLES.into_iter().filter(|(table, ..)| !["station", "chat_channel"].contains(table)) {
+        for (table, station, columns, values, _) in
+            TABLES.into_iter().filter(|(table, ..)| !["station", "chat_channel"].contains(table))
+        {
             for StationId(id) in [own, other] {
-                base.execute(&Verb::Insert.statement(&format!("vtoc.{table}"), station, columns, &filled(values, true), id)).await;
+                base.execute(&Verb::Insert.statement(
+                    &format!("vtoc.{table}"),
+                    station,
+                    columns,
+                    &filled(values, true),
+                    id,
+                ))
+                .await;
             }
         }
         base.execute("insert into vtoc.job (queue, kind, attempts_max, payload) values ('q', 'k', 1, '{}')").await;
@@ -95,7 +135,8 @@ async fn reaches_nothing(trespasser: &mut Trespasser, target: StationId) -> usiz
     let mut tried = 0;
     for (table, station, columns, values, rights) in TABLES {
         for (verb, granted) in Verb::ALL.into_iter().zip(rights) {
-            let statement = verb.statement(&format!("vtoc.{table}"), station, columns, &filled(values, false), target.0);
+            let statement =
+                verb.statement(&format!("vtoc.{table}"), station, columns, &filled(values, false), target.0);
             let expected = if granted && verb != Verb::Insert { Answer::Rows(0) } else { Answer::Refused };
             assert_eq!(trespasser.tries(&statement).await, expected, "{statement}");
             tried += 1;
@@ -128,7 +169,8 @@ async fn towards_itself_a_station_may_do_what_it_is_granted_and_no_more() {
     let mut trespasser = plane.trespasser(Some(plane.own)).await;
     for (table, station, columns, values, rights) in TABLES {
         for (verb, granted) in Verb::ALL.into_iter().zip(rights) {
-            let statement = verb.statement(&format!("vtoc.{table}"), station, columns, &filled(values, false), plane.own.0);
+            let statement =
+                verb.statement(&format!("vtoc.{table}"), station, columns, &filled(values, false), plane.own.0);
             let expected = if granted { Answer::Rows(1) } else { Answer::Refused };
             assert_eq!(trespasser.tries(&statement).await, expected, "{statement}");
         }
@@ -154,8 +196,14 @@ async fn what_is_the_fleets_alone_is_closed_to_stations() {
     let mut trespasser = plane.trespasser(Some(plane.own)).await;
     let mut tried = 0;
     for table in FLEET_ONLY.into_iter().chain(GLIMPSES.map(|(table, ..)| table)) {
-        for statement in ["select * from {}", "insert into {} default values", "delete from {}", "truncate {}", "lock {}"] {
-            assert_eq!(trespasser.tries(&statement.replace("{}", &format!("vtoc.{table}"))).await, Answer::Refused, "{statement} {table}");
+        for statement in
+            ["select * from {}", "insert into {} default values", "delete from {}", "truncate {}", "lock {}"]
+        {
+            assert_eq!(
+                trespasser.tries(&statement.replace("{}", &format!("vtoc.{table}"))).await,
+                Answer::Refused,
+                "{statement} {table}"
+            );
             tried += 1;
         }
     }
@@ -183,7 +231,8 @@ async fn the_matrix_knows_every_control_table() {
     let plane = Plane::new().await;
     let tables = "select string_agg(relname, ' ' order by relname) from pg_class
         where relnamespace = 'vtoc'::regnamespace and relkind in ('r', 'p') and not relispartition";
-    let mut known: Vec<&str> = TABLES.iter().map(|(table, ..)| *table).chain(FLEET_ONLY).chain(GLIMPSES.map(|(table, ..)| table)).collect();
+    let mut known: Vec<&str> =
+        TABLES.iter().map(|(table, ..)| *table).chain(FLEET_ONLY).chain(GLIMPSES.map(|(table, ..)| table)).collect();
     // Read by the policies themselves, written by nobody but the owner.
     known.push("station_login");
     known.sort_unstable();

@@ -15,7 +15,11 @@ const TABLES: [(&str, &str, &str); 4] = [
         "observed_at, dedupe_key, source, feed, kind, entity_id, received_at, data, seen_by",
         "'2031-07-01T12:00Z', decode(md5('{s} {n}'), 'hex'), 's', 'f', 'position', 'e', now(), '{}', '{}'",
     ),
-    ("telemetry_quarantine", "source, code, detail, raw, raw_sha256", "'s', 'c', 'd', 'r', decode(md5('{s} {n}'), 'hex')"),
+    (
+        "telemetry_quarantine",
+        "source, code, detail, raw, raw_sha256",
+        "'s', 'c', 'd', 'r', decode(md5('{s} {n}'), 'hex')",
+    ),
     (
         "track",
         "entity_id, first_seen_at, last_seen_at, points, sources, quality, run_id",
@@ -80,7 +84,8 @@ async fn no_station_reaches_a_row_of_another() {
                 for verb in Verb::ALL {
                     let statement = statement(verb, &format!("{target_role}.{table}"), columns, values, *target);
                     let answer = trespasser.tries(&statement).await;
-                    let expected = if role != target_role || verb == Verb::Insert { Answer::Refused } else { Answer::Rows(0) };
+                    let expected =
+                        if role != target_role || verb == Verb::Insert { Answer::Refused } else { Answer::Rows(0) };
                     assert_eq!(answer, expected, "{role} station {}: {statement}", own.0);
                     tried += 1;
                 }
@@ -99,7 +104,8 @@ async fn no_station_gives_a_row_to_another() {
         let mut trespasser = from(&neighbours, *role, Some(*own)).await;
         for (_, target) in neighbours.stations.iter().filter(|(_, target)| target != own) {
             for (table, ..) in TABLES {
-                let statement = format!("update {role}.{table} set station_id = {} where station_id = {}", target.0, own.0);
+                let statement =
+                    format!("update {role}.{table} set station_id = {} where station_id = {}", target.0, own.0);
                 assert_eq!(trespasser.tries(&statement).await, Answer::Refused, "{statement}");
                 tried += 1;
             }
@@ -118,7 +124,8 @@ async fn without_a_station_no_row_is_seen_changed_or_made() {
             for (table, columns, values) in TABLES {
                 for verb in Verb::ALL {
                     let statement = statement(verb, &format!("{target_role}.{table}"), columns, values, *target);
-                    let expected = if role != *target_role || verb == Verb::Insert { Answer::Refused } else { Answer::Rows(0) };
+                    let expected =
+                        if role != *target_role || verb == Verb::Insert { Answer::Refused } else { Answer::Rows(0) };
                     assert_eq!(trespasser.tries(&statement).await, expected, "{role}: {statement}");
                     tried += 1;
                 }
@@ -146,7 +153,11 @@ async fn the_same_statements_towards_oneself_succeed() {
 async fn the_matrix_knows_every_station_table_and_nobody_reaches_a_partition() {
     let neighbours = Neighbours::new().await;
     for role in ROLES {
-        let of = |what: &str| format!("select string_agg(relname, ' ' order by relname) from pg_class where relnamespace = '{role}'::regnamespace and {what}");
+        let of = |what: &str| {
+            format!(
+                "select string_agg(relname, ' ' order by relname) from pg_class where relnamespace = '{role}'::regnamespace and {what}"
+            )
+        };
         let tables = neighbours.base.text(&of("relkind in ('r', 'p') and not relispartition")).await.unwrap();
         assert_eq!(tables, TABLES.map(|(table, ..)| table).join(" "));
         let partitions = neighbours.base.text(&of("relkind = 'r' and relispartition")).await.unwrap();

@@ -52,7 +52,8 @@ async fn a_connection_lost_before_the_commit_leaves_nothing_and_the_attempt_may_
     let (pid,): (i32,) = sqlx::query_as("select pg_backend_pid()").fetch_one(&mut **locked.tx()).await.unwrap();
     fleet.base.execute(&format!("select pg_terminate_backend({pid})")).await;
     let gone = format!("select count(*) from pg_stat_activity where pid = {pid}");
-    eventually("the server ends the connection", Duration::from_secs(10), async || fleet.base.count(&gone).await == 0).await;
+    eventually("the server ends the connection", Duration::from_secs(10), async || fleet.base.count(&gone).await == 0)
+        .await;
     let lost = locked.complete(None).await;
     assert!(matches!(&lost, Err(error) if error.is_transient()), "{lost:?}");
     assert_eq!((effects(&fleet).await, fleet.census().await), (0, (0, 1, 0)));

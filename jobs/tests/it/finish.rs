@@ -105,7 +105,8 @@ async fn a_stale_token_writes_nothing_and_is_told_from_the_rest() {
     let fleet = Fleet::new().await;
     let (good, other) = (fleet.running(job()).await, fleet.running(job()).await);
     let stale = |ending| Outcome { token: other.token + 1000, ..ended(&other, ending) };
-    for ending in [Ending::Done(None), again(0, true, "retry"), Ending::Dead { outcome: "dead", error: String::new() }] {
+    for ending in [Ending::Done(None), again(0, true, "retry"), Ending::Dead { outcome: "dead", error: String::new() }]
+    {
         assert!(fleet.finish(&[stale(ending)]).await.is_empty());
     }
     let written = fleet.finish(&[stale(Ending::Done(None)), done(&good)]).await;
@@ -154,10 +155,20 @@ async fn an_error_over_the_cap_is_cut_between_characters() {
 #[tokio::test]
 async fn nul_characters_in_one_result_do_not_spoil_the_batch() {
     let fleet = Fleet::new().await;
-    let claimed = [fleet.running(job()).await, fleet.running(job()).await, fleet.running(job()).await, fleet.running(job()).await];
+    let claimed = [
+        fleet.running(job()).await,
+        fleet.running(job()).await,
+        fleet.running(job()).await,
+        fleet.running(job()).await,
+    ];
     let output = json!({ "a\0b": ["c\0", { "d": "\0" }], "as text": r"\u0000" });
     let error = Ending::Again { delay: Duration::ZERO, burned: true, outcome: "retry", error: Some("e\0f".to_owned()) };
-    let endings = [Ending::Done(Some(output)), Ending::Dead { outcome: "dead", error: "g\0h".to_owned() }, error, Ending::Done(None)];
+    let endings = [
+        Ending::Done(Some(output)),
+        Ending::Dead { outcome: "dead", error: "g\0h".to_owned() },
+        error,
+        Ending::Done(None),
+    ];
     let outcomes: Vec<Outcome> = claimed.iter().zip(endings).map(|(claimed, ending)| ended(claimed, ending)).collect();
     assert_eq!(fleet.finish(&outcomes).await.len(), 4);
     let kept = detail(&fleet, claimed[0].id).await.output.unwrap();
@@ -184,7 +195,11 @@ async fn a_batch_of_every_fate_is_written_whole() {
     assert_eq!(fleet.finish(&outcomes).await.len(), 40);
     assert_eq!(fleet.census().await, (10, 0, 30));
     for (state, name) in [(State::Done, "done"), (State::Dead, "dead"), (State::Cancelled, "cancelled")] {
-        assert_eq!(fleet.base.count(&format!("select count(*) from vtoc.job_finished where state = '{name}'")).await, 10, "{state:?}");
+        assert_eq!(
+            fleet.base.count(&format!("select count(*) from vtoc.job_finished where state = '{name}'")).await,
+            10,
+            "{state:?}"
+        );
     }
 }
 

@@ -108,7 +108,8 @@ async fn two_sweeps_at_once_take_each_job_back_once() {
 async fn a_renewer_overrules_a_handler_that_holds_its_thread() {
     let fleet = Fleet::new().await;
     let (slow, stale) = (fleet.running(job()).await, fleet.running(job()).await);
-    let timed_out = || Ending::Again { delay: Duration::ZERO, burned: true, outcome: "timed_out", error: Some("60 s".to_owned()) };
+    let timed_out =
+        || Ending::Again { delay: Duration::ZERO, burned: true, outcome: "timed_out", error: Some("60 s".to_owned()) };
     let outcomes = [ended(&slow, timed_out()), Outcome { token: 0, ..ended(&stale, timed_out()) }];
     renewer(&fleet).await.overrule(&outcomes).await.unwrap();
     assert_eq!(fleet.census().await, (1, 1, 0));

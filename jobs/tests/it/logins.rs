@@ -47,7 +47,8 @@ impl Login {
     async fn sees(&self, preparation: &str) -> Vec<String> {
         let mut connection = self.connect().await;
         sqlx::raw_sql(AssertSqlSafe(preparation.to_owned())).execute(&mut connection).await.unwrap();
-        let rows: Vec<(String,)> = sqlx::query_as("select entity_id from ops.track order by 1").fetch_all(&mut connection).await.unwrap();
+        let rows: Vec<(String,)> =
+            sqlx::query_as("select entity_id from ops.track order by 1").fetch_all(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         rows.into_iter().map(|(entity,)| entity).collect()
     }
@@ -110,11 +111,13 @@ async fn a_stations_login_can_do_no_more_than_its_group() {
         "alter table ops.track disable row level security".to_owned(),
         "create function ops.f() returns int language sql as 'select 1'".to_owned(),
         "truncate ops.track".to_owned(),
+        "select vtoc.add_day_partition('ops.telemetry_event', '2031-07-01')".to_owned(),
     ];
     for statement in refused {
         let mut connection = login.connect().await;
         let answer = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut connection).await;
-        let code = answer.err().and_then(|error| error.as_database_error().and_then(|error| error.code().map(String::from)));
+        let code =
+            answer.err().and_then(|error| error.as_database_error().and_then(|error| error.code().map(String::from)));
         assert_eq!(code.as_deref(), Some("42501"), "{statement}");
     }
     login.gone().await;
@@ -123,7 +126,8 @@ async fn a_stations_login_can_do_no_more_than_its_group() {
 #[tokio::test]
 async fn the_applications_login_without_a_role_has_no_right_at_all() {
     let base = TestDatabase::new().await;
-    let tables = "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    let tables =
+        "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname in ('vtoc', 'ops', 'intel', 'logistics') and c.relkind in ('r', 'p')";
     let tables: Vec<(String,)> = sqlx::query_as(tables).fetch_all(&mut base.owner().await).await.unwrap();
     let mut login = PgConnection::connect(&base.url).await.unwrap();
@@ -131,7 +135,9 @@ async fn the_applications_login_without_a_role_has_no_right_at_all() {
     for (table,) in &tables {
         for statement in ["select from {}", "insert into {} default values", "delete from {}", "truncate {}"] {
             let answer = sqlx::raw_sql(AssertSqlSafe(statement.replace("{}", table))).execute(&mut login).await;
-            let code = answer.err().and_then(|error| error.as_database_error().and_then(|error| error.code().map(String::from)));
+            let code = answer
+                .err()
+                .and_then(|error| error.as_database_error().and_then(|error| error.code().map(String::from)));
             assert_eq!(code.as_deref(), Some("42501"), "{statement} {table}");
             tried += 1;
         }

@@ -12,7 +12,12 @@ use crate::accept::{By, Hall};
 /// The kind, station and text of the only job.
 async fn only_job(hall: &Hall) -> (String, String, String) {
     assert_eq!(hall.base.count("select count(*) from vtoc.job").await, 1);
-    let part = async |what: &str| hall.base.text(&format!("select {what} from vtoc.job j join vtoc.station s on s.id = j.station_id")).await.unwrap_or_default();
+    let part = async |what: &str| {
+        hall.base
+            .text(&format!("select {what} from vtoc.job j join vtoc.station s on s.id = j.station_id"))
+            .await
+            .unwrap_or_default()
+    };
     (part("j.kind").await, part("s.slug").await, part("j.payload ->> 'text'").await)
 }
 
@@ -55,7 +60,13 @@ async fn message_types_are_messages() {
 
 #[tokio::test]
 async fn what_cannot_be_run_is_answered_with_what_can() {
-    let misunderstood = ["run no_such_playbook", "run op_airtrack_merge window=soon", "run op_airtrack_merge colour=red", "fly to the moon", "run"];
+    let misunderstood = [
+        "run no_such_playbook",
+        "run op_airtrack_merge window=soon",
+        "run op_airtrack_merge colour=red",
+        "fly to the moon",
+        "run",
+    ];
     for said in misunderstood {
         let hall = Hall::new().await;
         hall.hears(By::default(), json!({ "channel": "toc-s1", "text": format!("@agent {said}") })).await;
@@ -87,11 +98,16 @@ async fn a_phrase_runs_its_playbook() {
 async fn help_and_status_are_answered_in_the_channel_and_thread_they_were_asked_in() {
     for (said, part) in [("help", "op_airtrack_merge"), ("status", "0 workers")] {
         let hall = Hall::new().await;
-        hall.hears(By::default(), json!({ "channel": "lobby", "thread": "t-1", "station": "TOC-S1", "text": format!("@agent {said}") })).await;
+        hall.hears(
+            By::default(),
+            json!({ "channel": "lobby", "thread": "t-1", "station": "TOC-S1", "text": format!("@agent {said}") }),
+        )
+        .await;
         let (kind, station, text) = only_job(&hall).await;
         assert_eq!((kind.as_str(), station.as_str()), ("post_chat", "toc-s1"));
         assert!(text.contains(part), "{text}");
-        let place = hall.base.text("select (payload ->> 'channel') || ' ' || (payload ->> 'thread') from vtoc.job").await;
+        let place =
+            hall.base.text("select (payload ->> 'channel') || ' ' || (payload ->> 'thread') from vtoc.job").await;
         assert_eq!(place.as_deref(), Some("lobby t-1"));
     }
 }
@@ -114,6 +130,12 @@ async fn the_station_is_the_bodys_then_the_channels_then_the_hints_then_the_defa
         }
         hall.hears(by, body).await;
         assert_eq!(only_job(&hall).await.1, expected);
-        assert_eq!(hall.base.text("select s.slug from vtoc.receipt r join vtoc.station s on s.id = r.station_id").await.as_deref(), Some(expected));
+        assert_eq!(
+            hall.base
+                .text("select s.slug from vtoc.receipt r join vtoc.station s on s.id = r.station_id")
+                .await
+                .as_deref(),
+            Some(expected)
+        );
     }
 }

@@ -91,7 +91,9 @@ async fn all_jobs_whatever_their_state_are_one_list() {
     }
     let request = |limit, cursor| PageRequest { limit, cursor };
     let first = inspect::jobs(fleet.database(), Scope::Fleet, &JobFilter::default(), &request(9, None)).await.unwrap();
-    let rest = inspect::jobs(fleet.database(), Scope::Fleet, &JobFilter::default(), &request(9, first.next_cursor)).await.unwrap();
+    let rest = inspect::jobs(fleet.database(), Scope::Fleet, &JobFilter::default(), &request(9, first.next_cursor))
+        .await
+        .unwrap();
     let states: Vec<State> = first.items.iter().chain(&rest.items).map(|view| view.state).collect();
     let expected = [State::Ready, State::Running, State::Dead, State::Done].map(|state| [state; 3]).concat();
     assert_eq!((states, rest.next_cursor), (expected, None));
@@ -103,7 +105,9 @@ async fn filters_narrow_a_list() {
     let one = fleet.base.station("one", Role::Ops).await.id;
     let other_kind = NewJob { kind: "measure".to_owned(), ..job() };
     fleet.enqueue(&[job(), other_kind, NewJob { station: Some(one), ..job() }]).await;
-    let count = async |filter: JobFilter| inspect::jobs(fleet.database(), Scope::Fleet, &filter, &PageRequest::default()).await.unwrap().items.len();
+    let count = async |filter: JobFilter| {
+        inspect::jobs(fleet.database(), Scope::Fleet, &filter, &PageRequest::default()).await.unwrap().items.len()
+    };
     for state in [None, Some(State::Ready)] {
         let filter = || JobFilter { state, ..JobFilter::default() };
         assert_eq!(count(JobFilter { kind: Some("measure".to_owned()), ..filter() }).await, 1);

@@ -94,7 +94,10 @@ async fn two_batches_with_the_same_keys_in_opposite_order_never_deadlock() {
 
 /// How many statements of this database wait for a lock.
 async fn waiting(fleet: &Fleet) -> i64 {
-    fleet.base.count("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").await
+    fleet
+        .base
+        .count("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
+        .await
 }
 
 #[tokio::test]

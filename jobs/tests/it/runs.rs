@@ -73,7 +73,10 @@ impl Asked {
 
     /// Runs the attempt here and now.
     async fn performed(&self) -> Fate {
-        let cx = Cx { attempt: Attempt::new(&self.claimed, self.database().clone(), Wake::silent()), services: Arc::new(shipped()) };
+        let cx = Cx {
+            attempt: Attempt::new(&self.claimed, self.database().clone(), Wake::silent()),
+            services: Arc::new(shipped()),
+        };
         let kinds = Kinds::released();
         kinds.get(&self.claimed.kind).unwrap().run(self.claimed.payload.clone(), cx).await
     }
@@ -86,7 +89,12 @@ impl Asked {
     /// The status of the run and of the audit, and the audit's error.
     async fn story(&self) -> (String, String, Option<String>) {
         let run = runs::list(self.database(), Scope::Fleet, &PageRequest::default()).await.unwrap().items.remove(0);
-        let audit = audits::list(self.database(), Scope::Fleet, &audits::AuditFilter::default(), &PageRequest::default()).await.unwrap().items.remove(0);
+        let audit =
+            audits::list(self.database(), Scope::Fleet, &audits::AuditFilter::default(), &PageRequest::default())
+                .await
+                .unwrap()
+                .items
+                .remove(0);
         (run.status, audit.status, audit.error)
     }
 }
@@ -111,7 +119,12 @@ async fn a_dead_job_fails_its_run_and_its_audit_with_the_reason() {
 async fn a_retry_leaves_run_and_audit_as_they_are() {
     let asked = Asked::new().await;
     asked.begun().await;
-    let retry = Ending::Again { delay: std::time::Duration::ZERO, burned: true, outcome: "retry", error: Some("no".to_owned()) };
+    let retry = Ending::Again {
+        delay: std::time::Duration::ZERO,
+        burned: true,
+        outcome: "retry",
+        error: Some("no".to_owned()),
+    };
     asked.ends(retry).await;
     assert_eq!(asked.story().await, ("running".to_owned(), "queued".to_owned(), None));
 }
@@ -139,7 +152,8 @@ async fn a_run_writes_readings_and_tracks_into_its_stations_schema_and_ends_with
     let asked = Asked::new().await;
     assert_eq!(asked.performed().await, Fate::Committed);
     let base = &asked.hall.base;
-    let readings = base.count("select count(*) from ops.telemetry_event where station_id = (select id from vtoc.station)").await;
+    let readings =
+        base.count("select count(*) from ops.telemetry_event where station_id = (select id from vtoc.station)").await;
     assert!(readings > 1_000, "{readings}");
     assert!(base.count("select count(*) from ops.track").await > 10);
     for schema in ["intel", "logistics"] {

@@ -18,11 +18,16 @@ impl Verb {
     /// The statement that does it to `target`'s rows; the column `station` says whose a row is. In `columns` and `values`
     /// of a new row, `{s}` is the station and `{n}` a number no row has.
     pub(crate) fn statement(self, table: &str, station: &str, columns: &str, values: &str, target: i64) -> String {
-        let values = values.replace("{s}", &target.to_string()).replace("{n}", &rand::random_range(1_000_000..9_000_000).to_string());
+        let values = values
+            .replace("{s}", &target.to_string())
+            .replace("{n}", &rand::random_range(1_000_000..9_000_000).to_string());
+        let column = columns.split(',').next().unwrap_or(columns);
         match self {
             Self::Select => format!("select from {table} where {station} = {target}"),
-            Self::Insert => format!("insert into {table} ({station}, {columns}) values ({target}, {values})"),
-            Self::Update => format!("update {table} set {station} = {station} where {station} = {target}"),
+            Self::Insert => format!(
+                "insert into {table} ({station}, {columns}) overriding system value values ({target}, {values})"
+            ),
+            Self::Update => format!("update {table} set {column} = {column} where {station} = {target}"),
             Self::Delete => format!("delete from {table} where {station} = {target}"),
         }
     }
@@ -46,7 +51,10 @@ pub(crate) struct Trespasser {
 impl Trespasser {
     pub(crate) async fn new(url: &str, role: &str, station: Option<StationId>) -> Self {
         let station = station.map(|StationId(id)| format!("; set local vtoc.station = '{id}'")).unwrap_or_default();
-        Self { connection: PgConnection::connect(url).await.unwrap(), begin: format!("begin; set local role {role}{station}") }
+        Self {
+            connection: PgConnection::connect(url).await.unwrap(),
+            begin: format!("begin; set local role {role}{station}"),
+        }
     }
 
     /// Runs a statement, tells what it did, and rolls it back.
