@@ -53,7 +53,7 @@ impl Fleet {
     pub(crate) fn start(setting: &Setting<'_>) -> Result<Fleet> {
         let api = program(setting, "vtoc-api", "api".to_owned(), API_DRAIN)?;
         let workers = (1..=setting.workers)
-            .map(|number| program(setting, "vtoc-worker", format!("worker-{number}"), WORKER_DRAIN))
+            .map(|number| program(setting, WORKER, format!("worker-{number}"), WORKER_DRAIN))
             .collect::<Result<Vec<_>>>()?;
         let hurry = CancellationToken::new();
         Ok(Fleet {
@@ -80,12 +80,23 @@ impl Fleet {
     }
 }
 
+/// The program that runs jobs.
+const WORKER: &str = "vtoc-worker";
+/// Secrets that only the api needs to know.
+const OF_THE_API: [&str; 3] = ["VTOC_ADMIN_TOKEN", "CHATKIT_WEBHOOK_SECRET", "CHATKIT_WEBHOOK_SECRET_PREVIOUS"];
+
 fn program(setting: &Setting<'_>, binary: &str, name: String, drain: Duration) -> Result<Program> {
+    let mut environment = environment(setting, env::var_os("CHATKIT_BASE_URL"));
+    let mut environment_without = WITHHELD.to_vec();
+    if binary == WORKER {
+        environment.retain(|(name, _)| !OF_THE_API.contains(name));
+        environment_without.extend(OF_THE_API);
+    }
     Ok(Program {
         path: beside(binary)?,
         arguments: Vec::new(),
-        environment: environment(setting, env::var_os("CHATKIT_BASE_URL")),
-        environment_without: WITHHELD.to_vec(),
+        environment,
+        environment_without,
         log: setting.folder.log(&name),
         run: setting.folder.run(),
         name,

@@ -98,9 +98,11 @@ pub(crate) async fn record(tx: &mut Tx, new: &NewAudit<'_>) -> Result<(), Error>
     Ok(())
 }
 
-/// Moves an audit forward. A step back, and anything after the end, changes nothing; null never overwrites.
+/// Moves an audit of `station` forward. A step back, anything after the end and another station's audit change nothing;
+/// null never overwrites.
 pub(crate) async fn advance(
     tx: &mut Tx,
+    station: StationId,
     id: Uuid,
     status: AuditStatus,
     result: Option<&Value>,
@@ -110,12 +112,14 @@ pub(crate) async fn advance(
         "update vtoc.audit
         set status = $2, result = coalesce($3, result), error = coalesce($4, error), updated_at = vtoc.clock()
         where id = $1
+            and station_id = $5
             and status in ('queued', 'running')
             and array_position(array['queued', 'running', 'succeeded', 'failed'], $2) > array_position(array['queued', 'running', 'succeeded', 'failed'], status)",
         id,
         status.as_str(),
         result,
-        error
+        error,
+        station.0
     )
     .execute(&mut **tx)
     .await?

@@ -118,7 +118,9 @@ pub(crate) async fn find_in(tx: &mut Tx, slug_or_id: &str) -> Result<Option<Stat
         StationRow,
         "select id, slug, callsign, role, time_zone, default_channel, created_at
         from vtoc.station
-        where slug = $1 or id::text = $1",
+        where slug = $1 or id::text = $1
+        order by slug = $1 desc
+        limit 1",
         slug_or_id
     )
     .fetch_optional(&mut **tx)

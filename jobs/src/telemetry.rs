@@ -33,11 +33,7 @@ pub struct Stored {
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-pub(crate) async fn ensure_days(
-    database: &Database,
-    role: Role,
-    days: &BTreeSet<NaiveDate>,
-) -> Result<(), Error> {
+pub(crate) async fn ensure_days(database: &Database, role: Role, days: &BTreeSet<NaiveDate>) -> Result<(), Error> {
     let parent = format!("{role}.telemetry_event");
     for day in days {
         database
@@ -210,7 +206,10 @@ pub(crate) async fn reports(
             reports.extend(reading.seen_by.into_iter().map(|source| Report { source, ..report.clone() }));
         }
         if reports.len() > reports_max {
-            return Err(Error::invalid("window", format!("more than {reports_max} reports fall into it: ask for a shorter one")));
+            return Err(Error::invalid(
+                "window",
+                format!("more than {reports_max} reports fall into it: ask for a shorter one"),
+            ));
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::{
 
 const LOGIN_PASSWORD: &str = "only-on-a-cluster-made-for-tests";
 
-/// A migrated database that belongs to one test. It is dropped with the cluster, or by the next test run.
+/// A migrated database that belongs to one test. It goes with its cluster, which `scripts/test` removes
+/// after the run; who makes many on a cluster that stays drops them with [`TestDatabase::drop`].
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
     /// The application's URL: a login without rights of its own.
@@ -56,6 +57,16 @@ impl TestDatabase {
         let url = String::from(url);
         let database = Database::connect_lazy(&url, &ConnectOptions::default()).expect("a URL");
         Self { url, owner_url, database }
+    }
+
+    /// Removes the database, whoever is connected to it.
+    pub async fn drop(self) {
+        self.database.close().await;
+        let name = Url::parse(&self.owner_url).expect("a URL").path().trim_start_matches('/').to_owned();
+        let mut admin =
+            PgConnection::connect(&with_database(&self.owner_url, "postgres")).await.expect("the test cluster answers");
+        let drop = format!("drop database if exists {name} with (force)");
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await.expect("a database of ours can be dropped");
     }
 
     /// A connection as the owner: sees and may do everything.

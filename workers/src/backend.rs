@@ -23,13 +23,13 @@ use crate::{
 };
 
 /// The claimer's channel as apalis sees it.
-pub(crate) struct Lane {
+pub(crate) struct Claims {
     jobs: mpsc::Receiver<Boarded>,
     results: Results,
     closing: Option<BoxFuture<'static, ()>>,
 }
 
-impl Lane {
+impl Claims {
     pub(crate) fn new(jobs: mpsc::Receiver<Boarded>, results: Results) -> Self {
         Self { jobs, results, closing: None }
     }
@@ -47,7 +47,7 @@ impl Lane {
     }
 }
 
-impl Backend for Lane {
+impl Backend for Claims {
     type Task = Task<Boarded>;
     type Error = Infallible;
 
@@ -67,7 +67,7 @@ impl Backend for Lane {
     }
 }
 
-impl BackendConfig for Lane {
+impl BackendConfig for Claims {
     type Args = Boarded;
     type Id = JobId;
     type Kind = Ephemeral;

@@ -8,7 +8,10 @@ use agents::{
     outbound::{Client, HostPort, Policy},
 };
 use anyhow::Context;
-use clap::Parser;
+use clap::{
+    Parser,
+    builder::{FalseyValueParser, StringValueParser},
+};
 use jobs::{installation, kinds::Kinds};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -33,14 +36,14 @@ struct Arguments {
     #[arg(long, env = "VTOC_LEASE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=3600))]
     lease_seconds: u64,
     /// Find work by polling alone, as behind a transaction pooler
-    #[arg(long, env = "VTOC_POLL_ONLY")]
+    #[arg(long, env = "VTOC_POLL_ONLY", value_parser = FalseyValueParser::new())]
     poll_only: bool,
     /// Folder with agents.yml and agentkit.yml; the shipped ones without it
-    #[arg(long, env = "VTOC_CONFIG_DIR")]
-    config_dir: Option<PathBuf>,
+    #[arg(long, env = "VTOC_CONFIG_DIR", value_parser = StringValueParser::new())]
+    config_dir: Option<String>,
     /// Where posts go; without it, the built-in chat of VTOC_URL
     #[arg(long, env = "CHATKIT_BASE_URL")]
-    chatkit_base_url: Option<Url>,
+    chatkit_base_url: Option<String>,
     /// The api whose built-in chat is used
     #[arg(long, env = "VTOC_URL", default_value = "http://127.0.0.1:8080")]
     vtoc_url: Url,
@@ -77,7 +80,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let services = installation::services(installation::files(arguments.config_dir.clone()), chat(&arguments)?)?;
+    let folder = filled(&arguments.config_dir).map(PathBuf::from);
+    let services = installation::services(installation::files(folder), chat(&arguments)?)?;
     let role = if arguments.isolated { Role::Isolated } else { Role::Member };
     let config = config(&arguments)?;
     let (worker_id, queues, concurrency) = (config.worker_id, config.queues.join(","), config.concurrency);
@@ -90,14 +94,15 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
 
 fn config(arguments: &Arguments) -> anyhow::Result<Config> {
     let program = std::env::current_exe().context("this program's own path")?.into();
-    let queues = arguments.queues.join(",");
+    // A suspect's process is told what this one was told.
+    let told = std::env::args_os().skip(1).chain(["--isolated".into()]).collect();
     let concurrency = if arguments.isolated { 1 } else { usize::from(arguments.concurrency) };
     Ok(Config {
         database_url: arguments.database_url.clone(),
         queues: arguments.queues.clone(),
         concurrency,
         limits: Limits { lease: Duration::from_secs(arguments.lease_seconds), ..Limits::default() },
-        isolation: Some(Isolation { program, arguments: vec!["--isolated".into(), "--queues".into(), queues.into()] }),
+        isolation: Some(Isolation { program, arguments: told }),
         poll_only: arguments.poll_only,
         worker_id: arguments.worker_id.unwrap_or_else(Uuid::now_v7),
     })
@@ -105,14 +110,20 @@ fn config(arguments: &Arguments) -> anyhow::Result<Config> {
 
 /// The chat that posts go to. An operator's own base URL may be an internal host; nothing else may.
 fn chat(arguments: &Arguments) -> anyhow::Result<Chat> {
-    let base = match &arguments.chatkit_base_url {
-        Some(url) => url.clone(),
+    let base = match filled(&arguments.chatkit_base_url) {
+        Some(url) => url.parse().context("CHATKIT_BASE_URL")?,
         None => arguments.vtoc_url.join("chatkit").context("VTOC_URL")?,
     };
     let host = HostPort::of(&base).context("the chat's URL names no host")?;
     let policy = Policy { allow_hosts: vec![host], ..Policy::default() };
     let client = Client::new(policy).context("the outbound client")?;
-    Ok(Chat::new(client, base, arguments.chatkit_api_key.clone(), arguments.chatkit_org_id.clone()))
+    let org = filled(&arguments.chatkit_org_id).map(str::to_owned);
+    Ok(Chat::new(client, base, arguments.chatkit_api_key.clone(), org))
+}
+
+/// A setting that says something: an empty variable is one that isn't set.
+fn filled(setting: &Option<String>) -> Option<&str> {
+    setting.as_deref().filter(|setting| !setting.is_empty())
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backend::Lane,
+    backend::Claims,
     config::{Config, pool},
     dispatch::{Room, dispatch},
     engine::{
@@ -214,7 +214,7 @@ impl Parts {
     /// Runs the apalis worker until the process is told to stop and its jobs have ended or were called off.
     async fn work(&self, lane: mpsc::Receiver<Boarded>, room: Room) -> anyhow::Result<()> {
         let worker = WorkerBuilder::new(self.config.worker_id.to_string())
-            .backend(Lane::new(lane, self.results.clone()))
+            .backend(Claims::new(lane, self.results.clone()))
             .parallelize(tokio::spawn)
             .layer(FateLayer { results: self.results.clone() })
             .layer(TraceLayer)

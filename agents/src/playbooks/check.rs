@@ -1,5 +1,5 @@
 //! What is wrong with a playbook that is well-formed: repeated names, templates that don't compile, references to what
-//! a step can't see. Everything here is found at start and by `vtoc playbook check`, never in the middle of a run.
+//! a step can't see. Everything here is found at start, never in the middle of a run.
 
 use std::collections::BTreeSet;
 

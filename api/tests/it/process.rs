@@ -98,7 +98,9 @@ async fn deliver(address: &str, body: &str) -> String {
     let signature = front_door::signature(body.as_bytes());
     let length = body.len();
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("POST /api/v1/chatkit/webhook HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{signature}\r\n\r\n{body}");
+    let request = format!(
+        "POST /api/v1/chatkit/webhook HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{signature}\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).await.unwrap();

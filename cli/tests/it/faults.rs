@@ -62,7 +62,8 @@ impl Load {
             if self.enough.load(Ordering::Relaxed) {
                 return;
             }
-            let body = json!({ "id": format!("{sender}-{delivery}"), "channel": "toc-s1", "text": "@agent help" }).to_string();
+            let body =
+                json!({ "id": format!("{sender}-{delivery}"), "channel": "toc-s1", "text": "@agent help" }).to_string();
             while !self.deliver(&body).await {}
             self.sent.accepted.fetch_add(1, Ordering::Relaxed);
         }
@@ -72,11 +73,16 @@ impl Load {
     async fn deliver(&self, body: &str) -> bool {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
         mac.update(body.as_bytes());
-        let request = self.client.post(format!("{}/api/v1/chatkit/webhook", self.url)).header("content-type", "application/json");
-        let request = request.header("x-chatkit-signature", hex::encode(mac.finalize().into_bytes())).body(body.to_owned());
+        let request =
+            self.client.post(format!("{}/api/v1/chatkit/webhook", self.url)).header("content-type", "application/json");
+        let request =
+            request.header("x-chatkit-signature", hex::encode(mac.finalize().into_bytes())).body(body.to_owned());
         match request.send().await {
             Ok(answer) if answer.status() == StatusCode::ACCEPTED => return true,
-            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE && answer.headers().contains_key("retry-after") => {
+            Ok(answer)
+                if answer.status() == StatusCode::SERVICE_UNAVAILABLE
+                    && answer.headers().contains_key("retry-after") =>
+            {
                 self.sent.unavailable.fetch_add(1, Ordering::Relaxed);
             }
             Ok(_) => {
@@ -98,7 +104,10 @@ impl Load {
     async fn all(&self, path: &str) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = self.get(&format!("{path}{}limit=500{cursor}", if path.contains('?') { '&' } else { '?' })).await.unwrap();
+            let page = self
+                .get(&format!("{path}{}limit=500{cursor}", if path.contains('?') { '&' } else { '?' }))
+                .await
+                .unwrap();
             items.extend(page["items"].as_array().unwrap().iter().cloned());
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),

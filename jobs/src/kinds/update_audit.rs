@@ -30,9 +30,10 @@ impl Kind for UpdateAudit {
     const POLICY: Policy = Policy::effect("audit");
 
     async fn run(self, cx: &Cx) -> Result<Fate, Failure> {
+        let station = cx.station()?;
         let mut held = cx.attempt.lock().await?;
-        let changed =
-            audits::advance(held.tx(), self.audit, self.status, self.result.as_ref(), self.error.as_deref()).await?;
+        let (result, error) = (self.result.as_ref(), self.error.as_deref());
+        let changed = audits::advance(held.tx(), station, self.audit, self.status, result, error).await?;
         held.complete(Some(serde_json::json!({ "changed": changed }))).await?;
         Ok(Fate::Committed)
     }

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod enqueue;
 mod fate;
 pub mod finish;
+pub mod history;
 pub mod lease;
 pub mod sweep;
 pub mod wake;

@@ -91,16 +91,25 @@ pub async fn sweep(database: &Database, lease: Duration, blame: bool) -> Result<
                             else 'its lease ran out' end
                     from judged
                 ),
+                -- In the order of enqueue, so that neither waits for the other in a circle.
+                held as materialized (
+                    select u.station_id, u.kind, u.key, u.keep_for
+                    from judged
+                    join vtoc.job_unique u on u.job_id = judged.id
+                    where judged.keyed and judged.crashes >= $3
+                    order by u.station_id, u.kind, u.key
+                    for update of u
+                ),
                 kept as (
                     update vtoc.job_unique u
                     set expires_at = vtoc.clock() + u.keep_for
-                    from judged
-                    where judged.keyed and judged.crashes >= $3 and u.job_id = judged.id and u.keep_for is not null
+                    from held
+                    where held.keep_for is not null and u.station_id = held.station_id and u.kind = held.kind and u.key = held.key
                 ),
                 freed as (
                     delete from vtoc.job_unique u
-                    using judged
-                    where judged.keyed and judged.crashes >= $3 and u.job_id = judged.id and u.keep_for is null
+                    using held
+                    where held.keep_for is null and u.station_id = held.station_id and u.kind = held.kind and u.key = held.key
                 ),
                 -- What is called off stays so while it may run again.
                 unheard as (

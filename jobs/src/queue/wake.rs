@@ -1,10 +1,17 @@
 //! Wake-ups: a hint that there is work, sent after the commit on a connection of its own. The first goes out at once, the
 //! rest are gathered for 5 ms. A lost hint costs one poll interval and nothing else.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
-use sqlx::{Connection, PgConnection, postgres::PgListener};
-use tokio::sync::mpsc;
+use sqlx::{
+    Connection, PgConnection,
+    postgres::{PgConnectOptions, PgListener},
+};
+use tokio::sync::Notify;
 
 use crate::{ConnectOptions, Error, database::connect_options};
 
@@ -14,7 +21,14 @@ const GATHER: Duration = Duration::from_millis(5);
 /// Sends hints. Cheap to clone; never blocks and never fails.
 #[derive(Debug, Clone)]
 pub struct Wake {
-    queues: Option<mpsc::UnboundedSender<Arc<str>>>,
+    pending: Option<Arc<Pending>>,
+}
+
+/// Queues with a hint to send: a set, so that an outage gathers no more than there are queues.
+#[derive(Debug, Default)]
+struct Pending {
+    queues: Mutex<BTreeSet<String>>,
+    more: Notify,
 }
 
 impl Wake {
@@ -24,34 +38,29 @@ impl Wake {
     /// [`Error::Invalid`] for a URL that isn't one.
     pub fn start(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
         let options = connect_options(url, options)?;
-        let (queues, received) = mpsc::unbounded_channel();
-        tokio::spawn(send(options, received));
-        Ok(Self { queues: Some(queues) })
+        let pending = Arc::new(Pending::default());
+        tokio::spawn(send(options, Arc::downgrade(&pending)));
+        Ok(Self { pending: Some(pending) })
     }
 
     /// Sends nothing: workers find work by polling.
     #[must_use]
     pub fn silent() -> Self {
-        Self { queues: None }
+        Self { pending: None }
     }
 
     /// Says that `queue` has work. Call it after the commit.
     pub fn hint(&self, queue: &str) {
-        if let Some(queues) = &self.queues {
-            // The receiver only goes away with the runtime.
-            let _ = queues.send(queue.into());
+        if let Some(pending) = &self.pending {
+            pending.queues.lock().expect("no holder of this lock panics").insert(queue.to_owned());
+            pending.more.notify_one();
         }
     }
 }
 
-async fn send(options: sqlx::postgres::PgConnectOptions, mut received: mpsc::UnboundedReceiver<Arc<str>>) {
+async fn send(options: PgConnectOptions, pending: Weak<Pending>) {
     let mut connection: Option<PgConnection> = None;
-    while let Some(first) = received.recv().await {
-        let mut queues = BTreeSet::from([first]);
-        while let Ok(more) = received.try_recv() {
-            queues.insert(more);
-        }
-        let payload = queues.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(",");
+    while let Some(payload) = gathered(&pending).await {
         if let Err(error) = notify(&mut connection, &options, &payload).await {
             connection = None;
             tracing::debug!(%error, "a wake-up was lost; workers find the work by polling");
@@ -60,9 +69,22 @@ async fn send(options: sqlx::postgres::PgConnectOptions, mut received: mpsc::Unb
     }
 }
 
+/// Waits for hints and takes them; none when nobody can give any more.
+async fn gathered(pending: &Weak<Pending>) -> Option<String> {
+    loop {
+        let hints = pending.upgrade()?;
+        let queues = std::mem::take(&mut *hints.queues.lock().expect("no holder of this lock panics"));
+        if !queues.is_empty() {
+            return Some(Vec::from_iter(queues).join(","));
+        }
+        // Looks up now and then, to see whether anybody is left.
+        let _ = tokio::time::timeout(Duration::from_secs(1), hints.more.notified()).await;
+    }
+}
+
 async fn notify(
     connection: &mut Option<PgConnection>,
-    options: &sqlx::postgres::PgConnectOptions,
+    options: &PgConnectOptions,
     payload: &str,
 ) -> Result<(), sqlx::Error> {
     let open = match connection {

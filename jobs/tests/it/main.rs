@@ -1,5 +1,5 @@
-//! The package against a real Postgres, a database for each test: what the tables refuse to whom (`catalogue`, `leaks`),
-//! what the queue engine promises (`enqueue` to `cancel`), and what the rooms above it write down. Pure code has its
+//! The package against a real Postgres, a database for each test: what the tables refuse to whom (`catalogue`, the leak
+//! matrices, `logins`), what the queue engine promises, and what the rooms above it write down. Pure code has its
 //! tests beside it.
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
@@ -20,6 +20,7 @@ mod meaning;
 mod pages;
 mod repeats;
 mod runs;
+mod stations;
 mod suspicion;
 mod tokens;
 mod trespass;

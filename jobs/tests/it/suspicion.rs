@@ -10,6 +10,7 @@ use jobs::{
         lease::clear_blame,
         sweep::{Swept, report_death, sweep},
     },
+    testing::eventually,
     workers,
 };
 use std::time::Duration;
@@ -179,4 +180,31 @@ async fn an_earlier_death_still_counts_when_a_later_one_is_cleared() {
     clear_blame(fleet.database(), &[(away.key, away.token)]).await.unwrap();
     assert_eq!(crash_count(&fleet, claimed.key).await, 1);
     assert!(fleet.claim(1).await.is_empty(), "it still runs alone");
+}
+
+#[tokio::test]
+async fn two_killers_keys_are_freed_while_they_are_asked_for_without_a_deadlock() {
+    let fleet = Fleet::new().await;
+    let keys = [keyed("a", None), keyed("b", None)];
+    fleet.enqueue(&[keys[1].clone(), keys[0].clone()]).await;
+    for process in [fleet.worker, fleet.process().await] {
+        fleet.claim_as(process, 1).await;
+    }
+    fleet.base.execute("update vtoc.job_running set crash_count = 2").await;
+    fleet.pass(100).await;
+    let within = Duration::from_secs(4);
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let mut first_key = fleet.begin().await;
+    sqlx::query("select from vtoc.job_unique where key = 'a' for update").execute(&mut *first_key).await.unwrap();
+    let swept = async {
+        eventually("the enqueue waits", within, async || fleet.base.count(waiting).await == 1).await;
+        fleet.sweep().await
+    };
+    let released = async {
+        eventually("the sweep waits", within, async || fleet.base.count(waiting).await == 2).await;
+        first_key.commit().await.unwrap();
+    };
+    let (repeats, swept, ()) = tokio::join!(fleet.enqueue(&keys), swept, released);
+    assert_eq!((repeats.iter().filter(|one| one.fresh).count(), swept.dead), (0, 2));
 }
