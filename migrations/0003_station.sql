@@ -27,6 +27,12 @@ return coalesce(
 comment on function vtoc.current_station() is 'the station of this transaction, or null: then a policy shows no rows';
 grant execute on function vtoc.current_station() to vtoc_queue, vtoc_station, vtoc_ops, vtoc_intel, vtoc_logistics;
 grant select on vtoc.station_login to vtoc_queue, vtoc_station, vtoc_ops, vtoc_intel, vtoc_logistics;
+-- Nobody sees more of it than the function needs; whoever owns the table keeps it.
+alter table vtoc.station_login enable row level security;
+alter table vtoc.station_login force row level security;
+create policy own_login on vtoc.station_login for select to vtoc_queue, vtoc_station, vtoc_ops, vtoc_intel, vtoc_logistics
+    using (login = session_user);
+create policy owner on vtoc.station_login to current_user using (true) with check (true);
 
 alter table vtoc.station enable row level security;
 alter table vtoc.station force row level security;

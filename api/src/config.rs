@@ -43,6 +43,8 @@ pub struct Limits {
     pub header_deadline: Duration,
     /// How long a request's body may take.
     pub body_deadline: Duration,
+    /// How long an answer may wait for its reader to take the next byte.
+    pub write_deadline: Duration,
     /// Bytes of a webhook's body, and of a chat message.
     pub webhook_bytes_max: usize,
     /// How long requests under way may take to finish after the shutdown began.
@@ -56,6 +58,7 @@ impl Default for Limits {
             headers_max: 64,
             header_deadline: Duration::from_secs(10),
             body_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(10),
             webhook_bytes_max: 256 * 1024,
             drain_deadline: Duration::from_secs(20),
         }

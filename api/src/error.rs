@@ -48,6 +48,8 @@ pub(crate) enum ApiError {
     DeliveryConflict,
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    #[error("the request holds a value that can't be stored")]
+    Unstorable(String),
     #[error("the database lacks the migrations of this program")]
     NotMigrated,
     #[error("the service can't answer now")]
@@ -63,9 +65,11 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadSignature | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MissingScope(_) | Self::ForeignStation => StatusCode::FORBIDDEN,
-            Self::Malformed(_) | Self::InvalidParameter { .. } | Self::UnknownParameter(_) | Self::BodyAborted => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Malformed(_)
+            | Self::InvalidParameter { .. }
+            | Self::UnknownParameter(_)
+            | Self::BodyAborted
+            | Self::Unstorable(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -92,6 +96,7 @@ impl ApiError {
             Self::ContentEncoding => "content_encoding",
             Self::DeliveryConflict => "delivery_conflict",
             Self::KeyReused => "idempotency_key_reused",
+            Self::Unstorable(_) => "unstorable",
             Self::NotMigrated => "not_migrated",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -124,6 +129,7 @@ impl ApiError {
     /// The answer to the caller; the cause goes to the log.
     pub(crate) fn into_response(self) -> Response {
         match &self {
+            Self::Unstorable(cause) => tracing::warn!(%cause, "answered 400"),
             Self::Unavailable(cause) => tracing::warn!(%cause, "answered 503"),
             Self::Internal(cause) => tracing::error!(%cause, "answered 500"),
             _ => {}
@@ -141,6 +147,7 @@ impl From<jobs::Error> for ApiError {
             jobs::Error::Unavailable(cause) => Self::Unavailable(cause),
             jobs::Error::BadCursor => Self::InvalidParameter { parameter: "cursor", detail: error.to_string() },
             jobs::Error::Invalid { field, detail } => Self::InvalidParameter { parameter: field, detail },
+            jobs::Error::Unstorable(cause) => Self::Unstorable(cause),
             other => Self::Internal(other.to_string()),
         }
     }
@@ -165,8 +172,16 @@ mod tests {
     }
 
     #[test]
+    fn a_value_the_database_cannot_take_is_the_callers_to_change() {
+        let error = ApiError::from(jobs::Error::Unstorable("index row size 8056".to_owned()));
+        assert_eq!((error.status(), error.code().as_ref()), (StatusCode::BAD_REQUEST, "unstorable"));
+    }
+
+    #[test]
     fn causes_stay_out_of_the_message() {
-        let error = ApiError::Internal("relation vtoc.job does not exist".to_owned());
-        assert!(!error.to_string().contains("vtoc.job"));
+        let cause = || "relation vtoc.job does not exist".to_owned();
+        for error in [ApiError::Internal(cause()), ApiError::Unstorable(cause()), ApiError::Unavailable(cause())] {
+            assert!(!error.to_string().contains("vtoc.job"));
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The accept loop: connections are counted, heads are timed, a panic costs one request, and a shutdown lets what was
-//! accepted finish. Knows nothing of routes.
+//! The accept loop: connections are counted, heads and unread answers are timed, a panic costs one request, and a
+//! shutdown lets what was accepted finish. Knows nothing of routes.
 
 use std::{
     convert::Infallible, future::Future, io, iter, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration,
@@ -13,6 +13,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::reply::Response;
 
@@ -53,6 +54,7 @@ where
         let connection = Connection {
             stream,
             builder: builder(limits),
+            write_deadline: limits.write_deadline,
             shutdown: shutdown.clone(),
             cut_off: cut_off.clone(),
             permit,
@@ -114,6 +116,7 @@ async fn drain(connections: &TaskTracker, cut_off: &CancellationToken, deadline:
 struct Connection {
     stream: TcpStream,
     builder: http1::Builder,
+    write_deadline: Duration,
     shutdown: CancellationToken,
     cut_off: CancellationToken,
     permit: OwnedSemaphorePermit,
@@ -125,10 +128,14 @@ impl Connection {
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
-        let Self { stream, builder, shutdown, cut_off, permit } = self;
+        let Self { stream, builder, write_deadline, shutdown, cut_off, permit } = self;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "answers may be delayed");
         }
+        // Who asks and doesn't read would keep a place that others wait for.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(write_deadline));
+        let stream = pin!(stream);
         let service = service_fn(move |request| guarded(answer.clone(), request));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {

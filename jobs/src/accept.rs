@@ -2,17 +2,22 @@
 //! the receipt and changes nothing; the same id with another body is a conflict.
 
 mod intent;
+mod message;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use agents::playbooks::Catalogue;
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use self::intent::carries_text;
-use self::intent::{Intent, Work};
+use self::{
+    intent::{Intent, Work},
+    message::ID_CHARS_MAX,
+};
+pub use self::{
+    intent::carries_text,
+    message::{ChatMessage, ChatUser},
+};
 use crate::{
     Database, Error, JobId, Scope, Tx, Wake,
     audits::{self, NewAudit},
@@ -26,52 +31,6 @@ use crate::{
 const SOURCE: &str = "chatkit.webhook";
 /// How long a body without an id counts as the same delivery, from its last sight.
 const BODY_WINDOW: Duration = Duration::from_secs(30);
-
-/// A chat message as its sender puts it. Unknown fields are ignored: senders add some.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ChatMessage {
-    /// The sender's id of the event.
-    pub id: Option<String>,
-    /// What happened; none means a message.
-    pub r#type: Option<String>,
-    /// Slug of the channel.
-    pub channel: Option<String>,
-    /// The thread within it.
-    pub thread: Option<String>,
-    /// What was said.
-    pub text: String,
-    /// Who said it.
-    pub user: Option<ChatUser>,
-    /// Slug of the station it is for.
-    pub station: Option<String>,
-    /// When it was said.
-    pub created_at: Option<DateTime<Utc>>,
-}
-
-impl ChatMessage {
-    /// The same in characters that the database can hold: what was signed is answered, however strange.
-    fn storable(self) -> Self {
-        let text = |text: String| text.replace('\0', "\u{fffd}");
-        Self {
-            id: self.id.map(text),
-            channel: self.channel.map(text),
-            thread: self.thread.map(text),
-            text: text(self.text),
-            user: self.user.map(|user| ChatUser { id: user.id.map(text), name: user.name.map(text) }),
-            station: self.station.map(text),
-            ..self
-        }
-    }
-}
-
-/// Who said something.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ChatUser {
-    /// The sender's id of the person.
-    pub id: Option<String>,
-    /// Their name.
-    pub name: Option<String>,
-}
 
 /// What is known of a delivery besides its content.
 #[derive(Debug, Clone, Copy)]
@@ -131,14 +90,18 @@ pub enum Answer {
 /// Accepts one verified chat message. When this answers, what it answered is durable.
 ///
 /// # Errors
-/// [`Error::Unavailable`]: nothing may be assumed; the sender tries again.
+/// [`Error::Unavailable`]: nothing may be assumed; the sender tries again. [`Error::Invalid`] for a field that is longer
+/// than what it names may be, or a text that asks for a job over the cap: nothing was written.
 pub async fn chat_message(
     database: &Database,
     door: &Door,
     delivery: &Delivery<'_>,
     message: ChatMessage,
 ) -> Result<Answer, Error> {
-    let message = message.storable();
+    if let Some(id) = delivery.signed_id {
+        message::at_most("id", id, ID_CHARS_MAX)?;
+    }
+    let message = message.checked()?;
     let body_sha256: [u8; 32] = Sha256::digest(delivery.body).into();
     let (answer, queue) = database
         .bounded(async {
@@ -272,7 +235,8 @@ async fn accept(
     let job: NewJob = work.job;
     let queue = job.queue.clone();
     let job_id = enqueue(tx, &[job])
-        .await?
+        .await
+        .map_err(blame_the_text)?
         .first()
         .ok_or_else(|| Error::Internal("an enqueue without an answer".to_owned()))?
         .id;
@@ -290,6 +254,14 @@ async fn accept(
     }
     write(tx, receipt, "accepted", None, Some(job_id)).await?;
     Ok((Answer::Accepted { receipt_id: receipt.id, job_id, duplicate: false }, Some(queue)))
+}
+
+/// Of what a payload is made of, only the text is as long as its sender likes.
+fn blame_the_text(error: Error) -> Error {
+    match error {
+        Error::Invalid { field: "payload", detail } => Error::Invalid { field: "text", detail },
+        other => other,
+    }
 }
 
 async fn ignore(tx: &mut Tx, receipt: &NewReceipt<'_>, reason: String) -> Result<(Answer, Option<String>), Error> {

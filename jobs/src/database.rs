@@ -1,21 +1,21 @@
 //! Connections and the roles a transaction takes on. The login itself has no rights: every transaction says first
 //! for whom it works, and row-level security does the rest.
 
+mod tx;
+
 use std::{future::Future, time::Duration};
 
 use serde::Serialize;
 use sqlx::{
-    AssertSqlSafe, PgPool, Postgres, Transaction,
+    AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub use self::tx::Tx;
 use crate::{
     Error, StationId, migrate,
     stations::{Role, group},
 };
-
-/// A transaction under one of our roles.
-pub type Tx = Transaction<'static, Postgres>;
 
 /// What a caller may see of the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,16 +112,17 @@ impl Database {
 
     /// A transaction in `scope`.
     pub(crate) async fn begin(&self, scope: Scope) -> Result<Tx, Error> {
-        Ok(self.pool.begin_with(AssertSqlSafe(scope.begin())).await?)
+        Tx::open(&self.pool, scope.begin()).await
     }
 
     /// A transaction over one station's data.
     pub(crate) async fn begin_station_data(&self, role: Role, station: StationId) -> Result<Tx, Error> {
         let statement = format!("begin; set local role {}; set local vtoc.station = '{}'", group(role), station.0);
-        Ok(self.pool.begin_with(AssertSqlSafe(statement)).await?)
+        Tx::open(&self.pool, statement).await
     }
 
-    /// Gives `work` up when it takes longer than the client-side deadline. The connection it used is closed, not reused.
+    /// Gives `work` up when it takes longer than the client-side deadline. The connection it used is closed, not reused:
+    /// see [`Tx`].
     pub(crate) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         match tokio::time::timeout(self.deadline, work).await {
             Ok(result) => result,

@@ -256,6 +256,7 @@ pub async fn job(database: &Database, scope: Scope, id: JobId) -> Result<Option<
         .bounded(async {
             let mut tx = database.begin(scope).await?;
             let Some(row) = rows(&mut tx, &[id.key()]).await?.pop().filter(|row| id.matches(row.enqueued_at)) else {
+                tx.commit().await?;
                 return Ok(None);
             };
             let body = sqlx::query!(
@@ -301,6 +302,7 @@ pub async fn attempts(database: &Database, scope: Scope, id: JobId) -> Result<Op
                 .fetch_optional(&mut *tx)
                 .await?;
             if !seen.is_some_and(|job| id.matches(job.enqueued_at)) {
+                tx.commit().await?;
                 return Ok(None);
             }
             let attempts = attempts_in(&mut tx, id).await?;

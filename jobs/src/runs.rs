@@ -165,7 +165,10 @@ pub async fn find(database: &Database, scope: Scope, id: Uuid) -> Result<Option<
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let Some(run) = select(&mut tx, Some(id), None, None, 1).await?.pop() else { return Ok(None) };
+            let Some(run) = select(&mut tx, Some(id), None, None, 1).await?.pop() else {
+                tx.commit().await?;
+                return Ok(None);
+            };
             let steps = sqlx::query_as!(
                 Step,
                 "select step, status, result, finished_at from vtoc.playbook_step where run_id = $1 order by position",

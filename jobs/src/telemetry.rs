@@ -19,6 +19,9 @@ use crate::{
     stations::{Role, Station},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What storing a batch came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
@@ -99,15 +102,23 @@ pub(crate) async fn store(
     Ok(Stored { stored, repeated: given - stored })
 }
 
-/// Adds the source and a better signal to readings that another source, or an earlier attempt, had stored.
+/// Adds the source and a better signal to readings that another source, or an earlier attempt, had stored. Rows are locked
+/// in the order of their keys first: an update takes them in whatever order its plan comes upon them.
 async fn merge_sights(tx: &mut Tx, role: Role, station: StationId, batch: &Batch) -> Result<(), Error> {
     let update = format!(
-        "update {role}.telemetry_event e
-        set seen_by = case when u.source = any(e.seen_by) then e.seen_by else e.seen_by || u.source end,
-            rssi_dbfs = greatest(e.rssi_dbfs, u.rssi_dbfs)
-        from unnest($2::timestamptz[], $3::bytea[], $4::text[], $5::float4[]) as u (observed_at, dedupe_key, source, rssi_dbfs)
-        where e.station_id = $1 and e.dedupe_key = u.dedupe_key and e.observed_at = u.observed_at
-            and (u.source <> all(e.seen_by) or u.rssi_dbfs > e.rssi_dbfs)"
+        "with held as materialized (
+            select e.observed_at, e.dedupe_key, u.source, u.rssi_dbfs
+            from unnest($2::timestamptz[], $3::bytea[], $4::text[], $5::float4[]) as u (observed_at, dedupe_key, source, rssi_dbfs)
+            join {role}.telemetry_event e on e.station_id = $1 and e.dedupe_key = u.dedupe_key and e.observed_at = u.observed_at
+            where u.source <> all(e.seen_by) or u.rssi_dbfs > e.rssi_dbfs
+            order by e.dedupe_key, e.observed_at
+            for update of e
+        )
+        update {role}.telemetry_event e
+        set seen_by = case when held.source = any(e.seen_by) then e.seen_by else e.seen_by || held.source end,
+            rssi_dbfs = greatest(e.rssi_dbfs, held.rssi_dbfs)
+        from held
+        where e.station_id = $1 and e.dedupe_key = held.dedupe_key and e.observed_at = held.observed_at"
     );
     sqlx::query(sqlx::AssertSqlSafe(update))
         .bind(station.0)

@@ -132,7 +132,10 @@ pub async fn authenticate(database: &Database, bearer: &str) -> Result<Option<Pr
             )
             .fetch_optional(&mut *tx)
             .await?;
-            let Some(row) = row else { return Ok(None) };
+            let Some(row) = row else {
+                tx.commit().await?;
+                return Ok(None);
+            };
             let station = match row.station_id {
                 // A station's token never widens to the fleet, whatever became of the station.
                 Some(id) => Some(

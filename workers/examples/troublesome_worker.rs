@@ -100,6 +100,23 @@ impl Kind for BlockThread {
     }
 }
 
+/// Holds its thread well beyond its time limit, and then returns as if nothing had been.
+#[derive(Debug, Serialize, Deserialize)]
+struct BlockAndReturn {}
+
+impl Kind for BlockAndReturn {
+    const NAME: &'static str = "block_and_return";
+    const POLICY: KindPolicy = KindPolicy { attempts_max: 1, ..POLICY };
+
+    async fn run(self, _: &Cx) -> Result<Fate, Failure> {
+        let started = std::time::Instant::now();
+        while started.elapsed() < Duration::from_millis(3_500) {
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        Ok(Fate::Done(None))
+    }
+}
+
 /// Tells a receiver that it ran, under its idempotency key, and takes a while.
 #[derive(Debug, Serialize, Deserialize)]
 struct TellReceiver {
@@ -154,6 +171,7 @@ async fn main() -> anyhow::Result<()> {
         .with(entry::<Panic>())
         .with(entry::<Hang>())
         .with(entry::<BlockThread>())
+        .with(entry::<BlockAndReturn>())
         .with(entry::<TellReceiver>());
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

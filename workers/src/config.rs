@@ -75,11 +75,11 @@ impl Limits {
 
 /// A pool of its own for each use, so that none can keep another waiting.
 pub(crate) fn pool(application_name: &'static str, connections_max: u32, limits: &Limits) -> ConnectOptions {
-    let deadline = (limits.lease / 3).clamp(Duration::from_secs(2), Duration::from_secs(10));
+    let deadline = (limits.lease / 6).clamp(Duration::from_secs(2), Duration::from_secs(10));
     ConnectOptions {
         application_name,
         connections_max,
-        acquire_timeout: deadline / 2,
+        acquire_timeout: deadline,
         statement_timeout: deadline,
         deadline,
     }

@@ -3,9 +3,11 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -43,6 +45,30 @@ pub(crate) struct Boarded {
     pub(crate) called_off: watch::Receiver<Option<CalledOff>>,
     pub(crate) slot: Option<OwnedSemaphorePermit>,
     pub(crate) time_limit: Duration,
+    /// Whether the handler holds a thread at this moment.
+    pub(crate) on_thread: OnThread,
+}
+
+/// Whether a handler is being polled, and so holds a thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OnThread(Arc<AtomicBool>);
+
+impl OnThread {
+    /// Polls `work`, visibly.
+    pub(crate) async fn show<F: Future>(self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(move |cx| {
+            self.0.store(true, Ordering::Release);
+            let polled = work.as_mut().poll(cx);
+            self.0.store(false, Ordering::Release);
+            polled
+        })
+        .await
+    }
+
+    fn holds(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// What is known of a job wherever its result is decided.
@@ -69,6 +95,7 @@ struct Flight {
     time_limit: Duration,
     /// The handler has answered; its result waits to be written.
     landed: bool,
+    on_thread: OnThread,
     call_off: watch::Sender<Option<CalledOff>>,
 }
 
@@ -80,8 +107,11 @@ struct Lease {
 
 #[derive(Debug, Default)]
 struct State {
-    flights: HashMap<i64, Flight>,
+    /// By job and token: a job may be back in the process before its last attempt has left.
+    flights: HashMap<(i64, i64), Flight>,
     leases: HashMap<i64, Lease>,
+    /// Handlers that were overruled and may still hold their threads.
+    stuck: Vec<OnThread>,
 }
 
 /// What the process counts.
@@ -120,25 +150,27 @@ impl Flights {
         let (call_off, called_off) = watch::channel(None);
         let mut state = self.state();
         state.leases.entry(claimed.token).or_insert(Lease { jobs: 0, renewed: since }).jobs += 1;
+        let (facts, on_thread) = (Facts::of(&claimed), OnThread::default());
         let flight =
-            Flight { facts: Facts::of(&claimed), started: Instant::now(), time_limit, landed: false, call_off };
-        state.flights.insert(claimed.key, flight);
+            Flight { facts, started: Instant::now(), time_limit, landed: false, on_thread: on_thread.clone(), call_off };
+        state.flights.insert((claimed.key, claimed.token), flight);
         self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        Boarded { claimed, called_off, slot: Some(slot), time_limit }
+        Boarded { claimed, called_off, slot: Some(slot), time_limit, on_thread }
     }
 
     /// The handler has answered. The lease is kept until the result is written.
     pub(crate) fn land(&self, key: i64, token: i64) {
-        if let Some(flight) = self.state().flights.get_mut(&key).filter(|flight| flight.facts.token == token) {
+        if let Some(flight) = self.state().flights.get_mut(&(key, token)) {
             flight.landed = true;
         }
     }
 
     /// The job's result is written, or refused: it is off board, and with its last job a lease is no longer renewed.
+    /// Leaving twice is leaving once.
     pub(crate) fn leave(&self, key: i64, token: i64) {
         let mut state = self.state();
-        if state.flights.get(&key).is_some_and(|flight| flight.facts.token == token) {
-            state.flights.remove(&key);
+        if state.flights.remove(&(key, token)).is_none() {
+            return;
         }
         if let Some(lease) = state.leases.get_mut(&token) {
             lease.jobs = lease.jobs.saturating_sub(1);
@@ -177,10 +209,30 @@ impl Flights {
         given_up
     }
 
-    /// Jobs whose handler hasn't answered `overtime` after its time limit: it holds its thread.
+    /// Jobs whose handler holds its thread `overtime` after its time limit. One that waits for a thread is not to blame.
     pub(crate) fn overdue(&self, overtime: Duration) -> Vec<Facts> {
-        let late = |flight: &&Flight| !flight.landed && flight.started.elapsed() > flight.time_limit + overtime;
+        let late = |flight: &&Flight| {
+            !flight.landed && flight.on_thread.holds() && flight.started.elapsed() > flight.time_limit + overtime
+        };
         self.state().flights.values().filter(late).map(|flight| flight.facts.clone()).collect()
+    }
+
+    /// A result was written in place of a handler that holds its thread: the job leaves, the handler stays.
+    pub(crate) fn overruled(&self, facts: &Facts) {
+        let mut state = self.state();
+        if let Some(flight) = state.flights.get(&(facts.key, facts.token)) {
+            let on_thread = flight.on_thread.clone();
+            state.stuck.push(on_thread);
+        }
+        drop(state);
+        self.leave(facts.key, facts.token);
+    }
+
+    /// How many threads overruled handlers still hold.
+    pub(crate) fn stuck(&self) -> usize {
+        let mut state = self.state();
+        state.stuck.retain(OnThread::holds);
+        state.stuck.len()
     }
 
     /// Jobs whose handler hasn't answered.
@@ -190,7 +242,7 @@ impl Flights {
 
     /// Tells one job's handler to stop.
     pub(crate) fn cancel(&self, key: i64, reason: &str) {
-        if let Some(flight) = self.state().flights.get(&key) {
+        for flight in self.state().flights.values().filter(|flight| flight.facts.key == key) {
             flight.call_off.send_replace(Some(CalledOff::Cancelled(reason.to_owned())));
         }
     }

@@ -1,26 +1,18 @@
-//! Suspects: jobs that were in a process when it died, with others. Each reruns in a child process of its own, one at a
-//! time, so that the next death names its job.
+//! Suspects: jobs that were in a process when it died, with others. Each reruns alone in a child process, so that
+//! the next death names its job.
 
-use std::{
-    ffi::OsString,
-    process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{ffi::OsString, process::Stdio, sync::Arc, time::Duration};
 
 use jobs::{Database, queue::sweep::report_death};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::{process::Command, runtime::Handle, sync::Notify};
-use tokio_util::sync::CancellationToken;
+use tokio::{process::Command, sync::Notify};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-/// How to start a process that runs one suspect.
+/// How to start a process that runs suspects, one after another.
 #[derive(Debug, Clone)]
 pub struct Isolation {
     /// The program.
@@ -29,18 +21,19 @@ pub struct Isolation {
     pub arguments: Vec<OsString>,
 }
 
-/// Starts such processes, one at a time.
+/// Such processes of one worker at once: each runs one suspect at a time, so a death still names its job.
+const PROCESSES_MAX: usize = 4;
+
+/// Starts such processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Suspects {
     isolation: Isolation,
     database: Database,
-    busy: Arc<AtomicBool>,
+    processes: TaskTracker,
     /// Rung when a death was reported.
     sweeper: Arc<Notify>,
-    /// Rung when there may be another suspect.
     stopping: CancellationToken,
     drain: Duration,
-    runtime: Handle,
 }
 
 impl Suspects {
@@ -51,21 +44,26 @@ impl Suspects {
         stopping: CancellationToken,
         drain: Duration,
     ) -> Self {
-        Self { isolation, database, busy: Arc::default(), sweeper, stopping, drain, runtime: Handle::current() }
+        Self { isolation, database, processes: TaskTracker::new(), sweeper, stopping, drain }
     }
 
-    /// Starts a process for a suspect, unless one is running.
+    /// Starts one more process for suspects, unless there are enough. Each takes suspects until none is left.
     pub(crate) fn start(&self) {
-        if self.stopping.is_cancelled() || self.busy.swap(true, Ordering::AcqRel) {
+        if self.stopping.is_cancelled() || self.processes.len() >= PROCESSES_MAX {
             return;
         }
         let this = self.clone();
-        self.runtime.spawn(async move {
+        self.processes.spawn(async move {
             if let Err(error) = this.one().await {
-                tracing::error!(%error, "no process for a suspect job");
+                tracing::error!(%error, "no process for suspect jobs");
             }
-            this.busy.store(false, Ordering::Release);
         });
+    }
+
+    /// Waits until the last of them has ended.
+    pub(crate) async fn ended(&self) {
+        self.processes.close();
+        self.processes.wait().await;
     }
 
     async fn one(&self) -> std::io::Result<()> {

@@ -1,7 +1,7 @@
 //! `vtoc-worker`: a process that runs jobs. Settings come from the command line and the environment; secrets from the
 //! environment only.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use agents::{
     chat::Chat,
@@ -56,7 +56,7 @@ struct Arguments {
     /// This process' id in the registry
     #[arg(long, hide = true)]
     worker_id: Option<Uuid>,
-    /// Run one suspect job and end
+    /// Run suspect jobs, one after another, and end
     #[arg(long, hide = true)]
     isolated: bool,
 }
@@ -94,8 +94,11 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
 
 fn config(arguments: &Arguments) -> anyhow::Result<Config> {
     let program = std::env::current_exe().context("this program's own path")?.into();
-    // A suspect's process is told what this one was told.
-    let told = std::env::args_os().skip(1).chain(["--isolated".into()]).collect();
+    // A suspect's process is told what this one was told, but for who it is.
+    let mut told: Vec<OsString> = std::env::args_os().skip(1).chain(["--isolated".into()]).collect();
+    if let Some(at) = told.iter().position(|argument| argument == "--worker-id") {
+        told.drain(at..told.len().min(at + 2));
+    }
     let concurrency = if arguments.isolated { 1 } else { usize::from(arguments.concurrency) };
     Ok(Config {
         database_url: arguments.database_url.clone(),

@@ -8,9 +8,13 @@ use apalis_core::worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeE
 use jobs::{
     Database, Wake,
     kinds::{Kinds, Services},
+    queue::Fate,
     workers::NewWorker,
 };
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -31,81 +35,63 @@ use crate::{
     layers::{fate::FateLayer, panic::caught, time_limit::TimeLimitLayer, trace::TraceLayer},
 };
 
-/// How long a process that stops waits for the database to take its last results.
-const LAST_WRITES: Duration = Duration::from_secs(3);
+/// How long a process that stops waits, after the drain, for the database to take its last results.
+const LAST_WRITES: Duration = Duration::from_secs(4);
+/// How long a job that is called off has to let its thread go.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a process is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Drains its queues until it is stopped.
     Member,
-    /// Runs one suspect and ends.
+    /// Runs suspects, one after another, and ends.
     Isolated,
 }
 
 /// Runs a worker process until `stop`, in a multi-threaded runtime whose threads the handlers may use. Returns when its
-/// jobs have ended or were given back, and their results are written.
+/// jobs have ended or were given back, and their results are written; after `drain` and five seconds more whatever is
+/// left has been given back, or runs again when its lease ends.
 ///
 /// # Errors
 /// When the process can't be set up: a malformed URL, or no thread. A database that is away is waited for.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     kinds: Kinds,
     services: Services,
     role: Role,
     stop: CancellationToken,
 ) -> anyhow::Result<Arc<Counters>> {
-    let kinds = Arc::new(kinds);
-    let flights = Flights::default();
-    let outage = Outage::new();
-    let engine_database = Database::connect_lazy(&config.database_url, &pool("vtoc-worker-engine", 4, &config.limits))?;
-    let handler_connections = u32::try_from(config.concurrency).unwrap_or(u32::MAX).clamp(2, 16);
-    let room = Room {
-        kinds: Kinds::clone(&kinds),
-        services: Arc::new(services),
-        database: Database::connect_lazy(
-            &config.database_url,
-            &pool("vtoc-worker-jobs", handler_connections, &config.limits),
-        )?,
-        wake: Wake::start(&config.database_url, &pool("vtoc-worker-wake", 1, &config.limits))?,
-    };
-    let capacity = config.concurrency.max(config.limits.finish_max);
-    let (results, finisher) = Finisher::new(
-        engine_database.clone(),
-        flights.clone(),
-        Arc::clone(&kinds),
-        outage.clone(),
-        config.limits.finish_max,
-        capacity,
-    );
-    let ended = CancellationToken::new();
-    let parts = Parts {
-        config,
-        kinds,
-        flights: flights.clone(),
-        outage,
-        database: engine_database,
-        stop,
-        ended: ended.clone(),
-        results,
-    };
-    let renewer = parts.start_renewer()?;
-    let (jobs, lane) = mpsc::channel(parts.config.concurrency);
-    let engine = parts.start_engine(finisher, jobs, role)?;
-    parts.work(lane, room).await?;
-    // Every sender of results is gone with the worker and the claimer, so the finisher ends when all is written.
-    let stop = parts.stop.clone();
-    stop.cancel();
-    drop(parts);
-    if tokio::time::timeout(LAST_WRITES, joined(engine)).await.is_err() {
-        tracing::error!(
-            jobs = flights.len(),
-            "results can't be written: the database is away; their jobs run again when their leases end"
-        );
+    if role == Role::Isolated {
+        // Its parent waits for it no longer than its own drain.
+        config.limits.drain = config.limits.drain.mul_f64(0.75);
     }
-    ended.cancel();
-    let _ = tokio::time::timeout(LAST_WRITES, joined(renewer)).await;
-    Ok(flights.counters)
+    let drain = config.limits.drain;
+    let stopped = tokio::spawn(moment_of(stop.clone()));
+    let (parts, finisher, room) = Parts::new(config, kinds, services, stop)?;
+    let renewer = parts.start_renewer(role)?;
+    let (jobs, claims) = mpsc::channel(parts.config.concurrency);
+    let engine = parts.start_engine(finisher, jobs, role)?;
+    tokio::select! {
+        worked = parts.work(claims, room) => worked?,
+        () = parts.overrun() => parts.abandon().await,
+    }
+    parts.stop.cancel();
+    parts.closing.cancel();
+    let deadline = stopped.await? + drain + LAST_WRITES;
+    if tokio::time::timeout_at(deadline, joined(engine)).await.is_err() {
+        let jobs = parts.flights.len();
+        tracing::error!(jobs, "not everything could be written in time: what is left runs again when its lease ends");
+    }
+    parts.ended.cancel();
+    let _ = tokio::time::timeout_at(deadline, joined(renewer)).await;
+    Ok(Arc::clone(&parts.flights.counters))
+}
+
+/// When `stop` was asked for.
+async fn moment_of(stop: CancellationToken) -> Instant {
+    stop.cancelled().await;
+    Instant::now()
 }
 
 /// Waits for a thread without holding one of the runtime's.
@@ -124,12 +110,57 @@ struct Parts {
     outage: Outage,
     database: Database,
     stop: CancellationToken,
+    closing: CancellationToken,
     ended: CancellationToken,
     results: Results,
 }
 
 impl Parts {
-    fn start_renewer(&self) -> anyhow::Result<std::thread::JoinHandle<()>> {
+    fn new(
+        config: Config,
+        kinds: Kinds,
+        services: Services,
+        stop: CancellationToken,
+    ) -> anyhow::Result<(Self, Finisher, Room)> {
+        let (url, limits) = (&config.database_url, &config.limits);
+        let connections = u32::try_from(config.concurrency).unwrap_or(u32::MAX).clamp(2, 16);
+        let room = Room {
+            kinds: kinds.clone(),
+            services: Arc::new(services),
+            database: Database::connect_lazy(url, &pool("vtoc-worker-jobs", connections, limits))?,
+            wake: Wake::start(url, &pool("vtoc-worker-wake", 1, limits))?,
+        };
+        let database = Database::connect_lazy(url, &pool("vtoc-worker-engine", 4, limits))?;
+        let (kinds, flights, outage) = (Arc::new(kinds), Flights::default(), Outage::new());
+        let capacity = config.concurrency.max(limits.finish_max);
+        let (results, finisher) = Finisher::new(
+            database.clone(),
+            flights.clone(),
+            Arc::clone(&kinds),
+            outage.clone(),
+            limits.finish_max,
+            capacity,
+        );
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        Ok((Self { config, kinds, flights, outage, database, stop, closing, ended, results }, finisher, room))
+    }
+
+    /// Returns when jobs have had their time to end and to hear that they are called off.
+    async fn overrun(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(self.config.limits.drain + HEARD_WITHIN).await;
+    }
+
+    /// Gives back the jobs of handlers that hold their threads: nobody waits for those.
+    async fn abandon(&self) {
+        let left = self.flights.unanswered();
+        tracing::error!(jobs = left.len(), "handlers hold their threads beyond the drain: their jobs are given back");
+        for facts in left {
+            self.results.settle(&facts, Fate::Interrupted).await;
+        }
+    }
+
+    fn start_renewer(&self, role: Role) -> anyhow::Result<std::thread::JoinHandle<()>> {
         let renewer = Renewer {
             url: self.config.database_url.clone(),
             options: pool("vtoc-worker-renewer", 1, &self.config.limits),
@@ -139,7 +170,11 @@ impl Parts {
             outage: self.outage.clone(),
             ended: self.ended.clone(),
         };
-        let threads = tokio::runtime::Handle::current().metrics().num_workers();
+        // A process for one job at a time has nothing left to do once that job can't be stopped.
+        let threads = match role {
+            Role::Member => tokio::runtime::Handle::current().metrics().num_workers(),
+            Role::Isolated => 1,
+        };
         renewer.start(Arc::clone(&self.kinds), threads).context("no thread for the renewer")
     }
 
@@ -169,6 +204,7 @@ impl Parts {
             newcomer: self.newcomer(role),
             role,
             stop: self.stop.clone(),
+            closing: self.closing.clone(),
             ended: self.ended.clone(),
         };
         engine.start().context("no thread for the engine")

@@ -74,6 +74,22 @@ async fn a_head_that_does_not_end_is_cut_off() {
 }
 
 #[tokio::test]
+async fn clients_that_do_not_read_their_answers_lose_their_places() {
+    let limits = Limits { connections_max: 2, write_deadline: Duration::from_millis(50), ..Limits::default() };
+    // More than the kernel takes on behalf of a client that doesn't read.
+    let long = |request: Request<Incoming>| async move {
+        let length = if request.uri().path() == "/long" { 64 << 20 } else { 4 };
+        Response::new(vec![b'x'; length].into())
+    };
+    let server = start(limits, long).await;
+    let asking = "GET /long HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    let held = [connected(server.address, &asking).await, connected(server.address, &asking).await];
+    let answered = tokio::time::timeout(Duration::from_secs(5), said(server.address, CLOSING)).await;
+    assert!(answered.expect("a place is free again").ends_with("xxxx"));
+    drop(held);
+}
+
+#[tokio::test]
 async fn the_65th_header_is_one_too_many() {
     let server = start(Limits::default(), ok).await;
     let with_headers = |count: usize| {

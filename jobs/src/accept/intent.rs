@@ -12,13 +12,16 @@ use crate::{
     Error, Tx,
     kinds::{new_job, post_chat::PostChat, run_playbook::RunPlaybook},
     queue::NewJob,
-    stations::Station,
+    stations::{self, Station},
 };
 
 /// Event types that carry what somebody said.
 const MESSAGE_TYPES: [&str; 3] = ["message", "message.created", "chat.message"];
 /// Names the agent itself posts under.
 const OWN_NAMES: [&str; 3] = ["agent", "@agent", "vtoc-agent"];
+
+/// Characters of a message that an answer repeats.
+const ECHO_CHARS_MAX: usize = 200;
 
 /// Whether events of this type carry what somebody said; others have nothing to do here, whatever they hold.
 #[must_use]
@@ -70,15 +73,28 @@ pub(super) async fn of(
     let Some(station) = station else {
         return ignore("no station: name one in the body, post to a station's channel, or configure a default station");
     };
+    if is_anothers(tx, station, message.channel.as_deref()).await? {
+        return ignore("the channel belongs to another station than the one named");
+    }
     let asked = Asked { catalogue, station, message };
     Ok(match commands::parse(&message.text, catalogue, station.role) {
         None => Intent::Ignore("the message doesn't address @agent".to_owned()),
         Some(Command::Run { playbook, given }) => asked.run(&playbook, &given)?,
         Some(Command::Help) => asked.reply(help_text(catalogue, station.role))?,
         Some(Command::Status) => asked.reply(status(tx, station).await?)?,
-        Some(Command::Unclear { said, why }) => asked.list(&format!("I can't take {said:?}: {why}."))?,
-        Some(Command::Unknown { said }) => asked.list(&format!("I don't know what {said:?} means."))?,
+        Some(Command::Unclear { said, why }) => asked.list(&format!("I can't take {:?}: {}.", cut(&said), cut(&why)))?,
+        Some(Command::Unknown { said }) => asked.list(&format!("I don't know what {:?} means.", cut(&said)))?,
     })
+}
+
+/// Whether another station's posts go to this channel: what is answered there is for that station's people.
+async fn is_anothers(tx: &mut Tx, station: &Station, channel: Option<&str>) -> Result<bool, Error> {
+    match channel {
+        Some(channel) if channel != station.default_channel => {
+            Ok(stations::by_channel(tx, channel).await?.is_some())
+        }
+        _ => Ok(false),
+    }
 }
 
 /// One message with what is needed to answer it.
@@ -92,11 +108,11 @@ impl Asked<'_> {
     fn run(&self, name: &str, given: &std::collections::BTreeMap<String, String>) -> Result<Intent, Error> {
         let Some(playbook) = self.catalogue.get(name).filter(|playbook| playbook.roles.contains(&self.station.role))
         else {
-            return self.list(&format!("Station {} has no playbook {name:?}.", self.station.slug));
+            return self.list(&format!("Station {} has no playbook {:?}.", self.station.slug, cut(name)));
         };
         let parameters = match parameters(playbook, given) {
             Ok(parameters) => parameters,
-            Err(error) => return self.list(&format!("I can't run {name}: {error}.")),
+            Err(error) => return self.list(&format!("I can't run {name}: {}.", cut(&error.to_string()))),
         };
         let user = self.message.user.as_ref();
         let initiator = user.and_then(|user| user.id.clone().or_else(|| user.name.clone()));
@@ -131,6 +147,14 @@ impl Asked<'_> {
     }
 }
 
+/// The beginning of what is repeated to its sender.
+fn cut(said: &str) -> String {
+    match said.char_indices().nth(ECHO_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &said[..end]),
+        None => said.to_owned(),
+    }
+}
+
 /// How the station is doing, from counts that stop at a thousand.
 async fn status(tx: &mut Tx, station: &Station) -> Result<String, Error> {
     let row = sqlx::query!(
@@ -147,4 +171,16 @@ async fn status(tx: &mut Tx, station: &Station) -> Result<String, Error> {
         "{}: {} jobs waiting, {} running, {} dead within a day; {workers} workers.",
         station.callsign, row.ready, row.running, row.dead
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn what_is_repeated_is_200_characters_at_most_and_says_that_there_was_more() {
+        assert_eq!(cut("fly to the moon"), "fly to the moon");
+        assert_eq!(cut(&"ü".repeat(200)), "ü".repeat(200));
+        assert_eq!(cut(&"ü".repeat(201)), format!("{}…", "ü".repeat(200)));
+    }
 }

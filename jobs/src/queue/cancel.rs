@@ -31,6 +31,7 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
             let seen =
                 sqlx::query!("select enqueued_at from vtoc.job where id = $1", key).fetch_optional(&mut *tx).await?;
             if !seen.is_some_and(|job| id.matches(job.enqueued_at)) {
+                tx.commit().await?;
                 return Ok(Cancelled::Unknown);
             }
             crate::database::as_fleet(&mut tx).await?;

@@ -37,9 +37,9 @@ impl Wake {
     /// # Errors
     /// [`Error::Invalid`] for a URL that isn't one.
     pub fn start(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
-        let options = connect_options(url, options)?;
+        let server = connect_options(url, options)?;
         let pending = Arc::new(Pending::default());
-        tokio::spawn(send(options, Arc::downgrade(&pending)));
+        tokio::spawn(send(server, options.deadline, Arc::downgrade(&pending)));
         Ok(Self { pending: Some(pending) })
     }
 
@@ -58,10 +58,12 @@ impl Wake {
     }
 }
 
-async fn send(options: PgConnectOptions, pending: Weak<Pending>) {
+async fn send(server: PgConnectOptions, deadline: Duration, pending: Weak<Pending>) {
     let mut connection: Option<PgConnection> = None;
     while let Some(payload) = gathered(&pending).await {
-        if let Err(error) = notify(&mut connection, &options, &payload).await {
+        // A server may take a connection and say nothing, so connecting is under the deadline as well.
+        let sent = tokio::time::timeout(deadline, notify(&mut connection, &server, &payload)).await;
+        if let Err(error) = sent.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             connection = None;
             tracing::debug!(%error, "a wake-up was lost; workers find the work by polling");
         }
@@ -84,15 +86,14 @@ async fn gathered(pending: &Weak<Pending>) -> Option<String> {
 
 async fn notify(
     connection: &mut Option<PgConnection>,
-    options: &PgConnectOptions,
+    server: &PgConnectOptions,
     payload: &str,
 ) -> Result<(), sqlx::Error> {
     let open = match connection {
         Some(open) => open,
-        None => connection.insert(PgConnection::connect_with(options).await?),
+        None => connection.insert(PgConnection::connect_with(server).await?),
     };
-    let sent = sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(open);
-    tokio::time::timeout(Duration::from_secs(5), sent).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(open).await?;
     Ok(())
 }
 

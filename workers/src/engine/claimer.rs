@@ -108,23 +108,30 @@ impl Claimer {
         full
     }
 
-    /// Claims one suspect, has it run, and lets the process end.
-    pub(crate) async fn run_one_suspect(self) {
+    /// Runs suspects, one after another and never two at once, until none is left; then lets the process end.
+    pub(crate) async fn run_suspects(self) {
         let names = self.kinds.names();
-        let since = Instant::now();
-        let request =
-            Claim { worker: self.worker, queues: &self.queues, kinds: &names, limit: 1, lease: self.limits.lease };
-        match claim_suspect(&self.database, &request).await {
-            Ok(Some(job)) => {
-                let slot = self.free_slots(false).await;
-                self.send(job, slot, since).await;
-                // All slots are free again once its result is with the finisher.
-                let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
-                let _ = self.slots.acquire_many(all).await;
+        while !self.stopping.is_cancelled() {
+            let slot = self.free_slots(false).await;
+            let since = Instant::now();
+            let request = Claim {
+                worker: self.worker,
+                queues: &self.queues,
+                kinds: &names,
+                limit: 1,
+                lease: self.limits.lease,
+            };
+            match claim_suspect(&self.database, &request).await {
+                Ok(Some(job)) => self.send(job, slot, since).await,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "no suspect can be claimed now");
+                    break;
+                }
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "no suspect can be claimed now"),
         }
+        // The only slot is free again once the last result is with the finisher.
+        drop(self.free_slots(false).await);
         self.stopping.cancel();
     }
 

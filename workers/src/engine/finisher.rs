@@ -9,6 +9,7 @@ use jobs::{
     queue::{Ending, Fate, Outcome, finish, lease},
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
 use crate::flights::{Facts, Flights};
@@ -71,10 +72,20 @@ impl Finisher {
         (Results { sender, flights: flights.clone(), kinds }, Self { received, database, flights, outage, batch_max })
     }
 
-    /// Writes until every sender is gone and everything is written.
-    pub(crate) async fn run(mut self) {
+    /// Writes until it is told that no more results come, and then what has come. A handler that holds its thread for
+    /// ever can't keep it.
+    pub(crate) async fn run(mut self, closing: CancellationToken) {
         let mut batch = Vec::new();
-        while self.received.recv_many(&mut batch, self.batch_max).await > 0 {
+        loop {
+            tokio::select! {
+                biased;
+                received = self.received.recv_many(&mut batch, self.batch_max) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                () = closing.cancelled(), if !self.received.is_closed() => self.received.close(),
+            }
             let (mut outcomes, mut leases, mut stale) = (Vec::with_capacity(batch.len()), Vec::new(), Vec::new());
             for landed in batch.drain(..) {
                 if landed.stale {

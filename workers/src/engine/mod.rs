@@ -38,6 +38,8 @@ pub(crate) struct Engine {
     pub(crate) role: Role,
     /// Tells all but the finisher and the lookout to end.
     pub(crate) stop: CancellationToken,
+    /// Set when no handler will hand over another result.
+    pub(crate) closing: CancellationToken,
     /// Set when the last result is written.
     pub(crate) ended: CancellationToken,
 }
@@ -64,6 +66,7 @@ impl Engine {
         }
         let tracker = TaskTracker::new();
         let queues = self.newcomer.queues.clone();
+        let suspects = self.lookout.suspects.clone();
         let looking = tokio::spawn(self.lookout.run());
         match self.role {
             Role::Member => {
@@ -74,12 +77,15 @@ impl Engine {
                 }
             }
             Role::Isolated => {
-                tracker.spawn(self.claimer.run_one_suspect());
+                tracker.spawn(self.claimer.run_suspects());
             }
         }
         tracker.close();
-        self.finisher.run().await;
+        self.finisher.run(self.closing).await;
         tracker.wait().await;
+        if let Some(suspects) = suspects {
+            suspects.ended().await;
+        }
         if let Err(error) = retire(&self.database, self.newcomer.id).await {
             tracing::warn!(%error, "the registry couldn't be told that this process ends");
         }

@@ -32,6 +32,8 @@ pub(crate) struct Renewer {
 
 /// What a process that can't go on ends with; its supervisor starts another.
 const EXIT_WEDGED: i32 = 70;
+/// How long such a process waits for results that were there before.
+const LAST_RESULTS: Duration = Duration::from_secs(2);
 
 impl Renewer {
     /// Runs the renewer on a thread of its own until `ended`.
@@ -54,12 +56,14 @@ impl Renewer {
 
     async fn run(self, kinds: &Kinds, threads: usize) {
         let beat = (self.limits.renewal() / 3).clamp(Duration::from_millis(20), Duration::from_secs(1));
-        let (mut line, mut last_try, mut wedged) = (None, None::<Instant>, 0);
+        // A task of its own: no answer that doesn't come may hold the fence up.
+        tokio::spawn(fence(self.flights.clone(), self.limits.fence(), beat / 2));
+        let (mut line, mut last) = (None, None::<Instant>);
         loop {
-            if last_try.is_none_or(|at: Instant| at.elapsed() >= self.limits.renewal()) {
+            if last.is_none_or(|at: Instant| at.elapsed() >= self.limits.renewal()) {
                 let since = Instant::now();
                 match self.renew(&mut line, since).await {
-                    Ok(()) => last_try = Some(since),
+                    Ok(()) => last = Some(since),
                     Err(error) => {
                         self.outage.note(&error);
                         line = None;
@@ -67,15 +71,8 @@ impl Renewer {
                     }
                 }
             }
-            let given_up = self.flights.fence(self.limits.fence());
-            if given_up > 0 {
-                tracing::error!(
-                    leases = given_up,
-                    "no renewal in time: their jobs are given up before others may take them"
-                );
-            }
-            wedged += self.overrule(&mut line, kinds).await;
-            if wedged >= threads {
+            self.overrule(&mut line, kinds).await;
+            if self.flights.stuck() >= threads {
                 self.leave(&mut line, kinds).await;
             }
             tokio::select! {
@@ -99,8 +96,8 @@ impl Renewer {
         }
     }
 
-    /// Writes the failed attempts of handlers that hold their thread beyond their time limit. Answers how many.
-    async fn overrule(&self, line: &mut Option<lease::Renewer>, kinds: &Kinds) -> usize {
+    /// Writes the failed attempts of handlers that hold their thread beyond their time limit.
+    async fn overrule(&self, line: &mut Option<lease::Renewer>, kinds: &Kinds) {
         let overdue = self.flights.overdue(self.limits.overtime);
         let fate = |facts: &Facts| {
             tracing::error!(
@@ -108,19 +105,26 @@ impl Renewer {
                 job.kind = facts.kind,
                 "a handler holds its thread beyond its time limit: the attempt has failed"
             );
-            Fate::Retry {
-                error: "held its thread beyond its time limit".to_owned(),
-                after: None,
-                fault: Fault::TimedOut,
-            }
+            let error = "held its thread beyond its time limit".to_owned();
+            Fate::Retry { error, after: None, fault: Fault::TimedOut }
         };
-        if self.write(line, kinds, &overdue, fate).await { overdue.len() } else { 0 }
+        if self.write(line, kinds, &overdue, fate).await {
+            overdue.iter().for_each(|facts| self.flights.overruled(facts));
+        }
     }
 
     /// Every thread is held: nothing moves here any more. Gives the rest back and ends the process.
     async fn leave(&self, line: &mut Option<lease::Renewer>, kinds: &Kinds) {
         tracing::error!("every thread of this process is held by a handler: it gives its other jobs back and ends");
-        self.write(line, kinds, &self.flights.unanswered(), |_| Fate::Interrupted).await;
+        let unanswered = self.flights.unanswered();
+        if self.write(line, kinds, &unanswered, |_| Fate::Interrupted).await {
+            unanswered.iter().for_each(|facts| self.flights.leave(facts.key, facts.token));
+        }
+        // What has landed is the finisher's, which has a thread of its own.
+        let patience = Instant::now();
+        while self.flights.len() > 0 && patience.elapsed() < LAST_RESULTS {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         std::process::exit(EXIT_WEDGED);
     }
 
@@ -149,9 +153,17 @@ impl Renewer {
             *line = None;
             return false;
         }
-        for facts in jobs {
-            self.flights.leave(facts.key, facts.token);
-        }
         true
+    }
+}
+
+/// Gives jobs up that couldn't be renewed in time, for as long as the runtime lives.
+async fn fence(flights: Flights, limit: Duration, beat: Duration) {
+    loop {
+        let given_up = flights.fence(limit);
+        if given_up > 0 {
+            tracing::error!(leases = given_up, "no renewal in time: their jobs are given up before others may take them");
+        }
+        tokio::time::sleep(beat).await;
     }
 }

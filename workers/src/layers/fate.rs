@@ -53,7 +53,7 @@ where
         let facts = Facts::of(&task.args.claimed);
         let slot = task.args.slot.take();
         let results = self.results.clone();
-        let running = self.inner.call(task);
+        let running = task.args.on_thread.clone().show(self.inner.call(task));
         Box::pin(async move {
             let fate = tokio::select! {
                 biased;

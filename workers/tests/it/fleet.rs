@@ -67,7 +67,7 @@ impl Fleet {
             delay: Duration::ZERO,
             attempts_max: match kind {
                 "tell_receiver" => 5,
-                "block_thread" => 1,
+                "block_thread" | "block_and_return" => 1,
                 _ => 3,
             },
             dedupe: None,
@@ -114,6 +114,18 @@ impl Fleet {
 }
 
 impl Worker {
+    /// Waits until it has ended, in good order or not.
+    pub(crate) async fn until_ended(&mut self) -> std::process::ExitStatus {
+        let started = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            assert!(started.elapsed() < SOON, "the process doesn't end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), signal).unwrap();
     }

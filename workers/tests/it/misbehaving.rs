@@ -125,3 +125,54 @@ async fn an_unknown_kind_is_left_for_a_worker_that_knows_it() {
     );
     assert_eq!(fleet.db.count("select count(*) from vtoc.job_attempt").await, 0);
 }
+
+#[tokio::test]
+async fn a_handler_that_comes_back_late_changes_nothing_for_its_neighbour() {
+    let fleet = Fleet::new().await;
+    fleet.enqueue("block_and_return", json!({})).await;
+    fleet.enqueue("tell_receiver", fleet.tell(7_000)).await;
+    let _worker = fleet.worker_with(&[("TEST_LEASE_MS", "1500")]);
+    fleet.until_finished("dead", 1).await;
+    fleet.until_finished("done", 1).await;
+    assert_eq!((fleet.receiver.effects(), fleet.receiver.requests()), (1, 1));
+    assert_eq!(fleet.db.count("select count(*) from vtoc.job_attempt where outcome in ('given_up', 'crashed')").await, 0);
+}
+
+#[tokio::test]
+async fn a_handler_that_holds_its_thread_cannot_keep_a_process_that_was_told_to_stop() {
+    let fleet = Fleet::new().await;
+    let mut worker = fleet.worker();
+    fleet.enqueue("block_thread", json!({})).await;
+    fleet.until_finished("dead", 1).await;
+    let told = std::time::Instant::now();
+    worker.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(worker.until_ended().await.success());
+    assert!(told.elapsed() < std::time::Duration::from_secs(9), "{:?}", told.elapsed());
+    assert_eq!(fleet.db.count("select count(*) from vtoc.worker where stopped_at is null").await, 0);
+}
+
+#[tokio::test]
+async fn a_suspect_that_holds_its_thread_does_not_keep_the_others() {
+    let fleet = Fleet::new().await;
+    fleet.enqueue("block_thread", json!({})).await;
+    fleet.enqueue_many("tell_receiver", vec![fleet.tell(0); 8]).await;
+    fleet.db.execute("update vtoc.job_ready set suspect = true").await;
+    let _worker = fleet.worker();
+    fleet.until_finished("dead", 1).await;
+    fleet.until_finished("done", 8).await;
+    assert_eq!(fleet.receiver.effects(), 8);
+}
+
+#[tokio::test]
+async fn a_suspects_process_stops_with_its_worker_and_its_job_is_not_blamed() {
+    let fleet = Fleet::new().await;
+    fleet.enqueue("tell_receiver", fleet.tell(25_000)).await;
+    fleet.db.execute("update vtoc.job_ready set suspect = true").await;
+    let mut worker = fleet.worker();
+    eventually("it runs alone", SOON, || async { fleet.receiver.requests() == 1 }).await;
+    worker.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(worker.until_ended().await.success());
+    assert_eq!(fleet.db.count("select count(*) from vtoc.job_ready where crash_count = 0 and attempt = 0").await, 1);
+    assert_eq!(fleet.db.text("select outcome from vtoc.job_attempt").await.as_deref(), Some("interrupted"));
+    assert_eq!(fleet.db.count("select count(*) from vtoc.worker where stopped_at is null").await, 0);
+}

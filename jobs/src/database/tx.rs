@@ -1,0 +1,58 @@
+//! A transaction that never gives a connection back in an unknown state. Whatever ends it but a commit closes its
+//! connection: an error, an early return, and above all a future dropped in the middle of a query, whose answer nobody
+//! would wait for. The server ends such a transaction with its connection.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection};
+
+use crate::Error;
+
+/// A transaction under one of our roles.
+#[derive(Debug)]
+pub struct Tx {
+    connection: PoolConnection<Postgres>,
+    committed: bool,
+}
+
+impl Tx {
+    /// Opens one with `statement`, which begins it and takes on its role in one round trip.
+    pub(super) async fn open(pool: &PgPool, statement: String) -> Result<Self, Error> {
+        // Made before the first statement, so that a cancelled begin closes its connection too.
+        let mut tx = Self { connection: pool.acquire().await?, committed: false };
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx).await?;
+        Ok(tx)
+    }
+
+    /// Commits, and gives the connection back.
+    ///
+    /// # Errors
+    /// When the server didn't say that it is committed: it may be or not.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        sqlx::raw_sql("commit").execute(&mut *self).await?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.connection.close_on_drop();
+        }
+    }
+}
