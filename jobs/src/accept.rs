@@ -10,13 +10,13 @@ use agents::playbooks::Catalogue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use self::{
-    intent::{Intent, Work},
-    message::ID_CHARS_MAX,
-};
 pub use self::{
     intent::carries_text,
     message::{ChatMessage, ChatUser},
+};
+use self::{
+    intent::{Intent, Work},
+    message::ID_CHARS_MAX,
 };
 use crate::{
     Database, Error, JobId, Scope, Tx, Wake,

@@ -151,8 +151,14 @@ impl Flights {
         let mut state = self.state();
         state.leases.entry(claimed.token).or_insert(Lease { jobs: 0, renewed: since }).jobs += 1;
         let (facts, on_thread) = (Facts::of(&claimed), OnThread::default());
-        let flight =
-            Flight { facts, started: Instant::now(), time_limit, landed: false, on_thread: on_thread.clone(), call_off };
+        let flight = Flight {
+            facts,
+            started: Instant::now(),
+            time_limit,
+            landed: false,
+            on_thread: on_thread.clone(),
+            call_off,
+        };
         state.flights.insert((claimed.key, claimed.token), flight);
         self.counters.claimed.fetch_add(1, Ordering::Relaxed);
         Boarded { claimed, called_off, slot: Some(slot), time_limit, on_thread }

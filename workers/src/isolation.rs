@@ -22,7 +22,7 @@ pub struct Isolation {
 }
 
 /// Such processes of one worker at once: each runs one suspect at a time, so a death still names its job.
-const PROCESSES_MAX: usize = 4;
+const PROCESSES_MAX: usize = 2;
 
 /// Starts such processes.
 #[derive(Debug, Clone)]

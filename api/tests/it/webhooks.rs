@@ -120,6 +120,21 @@ async fn a_signed_delivery_id_is_what_makes_deliveries_the_same() {
     assert_eq!(fixture.jobs().await, 2);
 }
 
+#[tokio::test]
+async fn an_id_too_long_for_a_key_is_400_and_named() {
+    let fixture = Fixture::new().await;
+    let long = "x".repeat(8_000);
+    let body = json!({ "id": &long, "channel": "ops-1", "text": "@agent status" }).to_string();
+    let headers = standard_headers(&long, STATUS);
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let signed = fixture.front_door.request("POST /api/v1/chatkit/webhook", &headers, STATUS.as_bytes()).await;
+    for answered in [fixture.front_door.deliver(body.as_bytes()).await, signed] {
+        assert_eq!((answered.status, answered.code().as_str()), (400, "invalid_id"), "{answered:?}");
+        assert_eq!(answered.json()["parameter"], json!("id"));
+    }
+    assert_eq!((fixture.jobs().await, fixture.receipts().await), (0, 0));
+}
+
 /// The three headers, made by the vendor's own package.
 fn standard_headers(id: &str, body: &str) -> [String; 3] {
     let now = chrono::Utc::now().timestamp();

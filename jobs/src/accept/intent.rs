@@ -82,7 +82,9 @@ pub(super) async fn of(
         Some(Command::Run { playbook, given }) => asked.run(&playbook, &given)?,
         Some(Command::Help) => asked.reply(help_text(catalogue, station.role))?,
         Some(Command::Status) => asked.reply(status(tx, station).await?)?,
-        Some(Command::Unclear { said, why }) => asked.list(&format!("I can't take {:?}: {}.", cut(&said), cut(&why)))?,
+        Some(Command::Unclear { said, why }) => {
+            asked.list(&format!("I can't take {:?}: {}.", cut(&said), cut(&why)))?
+        }
         Some(Command::Unknown { said }) => asked.list(&format!("I don't know what {:?} means.", cut(&said)))?,
     })
 }
@@ -90,9 +92,7 @@ pub(super) async fn of(
 /// Whether another station's posts go to this channel: what is answered there is for that station's people.
 async fn is_anothers(tx: &mut Tx, station: &Station, channel: Option<&str>) -> Result<bool, Error> {
     match channel {
-        Some(channel) if channel != station.default_channel => {
-            Ok(stations::by_channel(tx, channel).await?.is_some())
-        }
+        Some(channel) if channel != station.default_channel => Ok(stations::by_channel(tx, channel).await?.is_some()),
         _ => Ok(false),
     }
 }

@@ -47,7 +47,9 @@ impl Failure {
             Self::Database(Error::Stale) => Fate::Stale,
             Self::Database(error @ (Error::Invalid { .. } | Error::Unstorable(_))) => Fate::Dead(error.to_string()),
             // The job did nothing wrong: an outage, or a pool with nothing free, costs it no attempt.
-            Self::Database(error) if error.is_transient() => Fate::Snooze { pause: OUTAGE_PAUSE, reason: error.to_string() },
+            Self::Database(error) if error.is_transient() => {
+                Fate::Snooze { pause: OUTAGE_PAUSE, reason: error.to_string() }
+            }
             Self::Database(error) => retry(error.to_string(), None),
             Self::Outbound(error) => match error {
                 agents::outbound::Error::RateLimited { retry_after, .. } => retry(error.to_string(), retry_after),

@@ -122,7 +122,7 @@ impl Locked {
     /// [`Error::Unavailable`]: whether it was committed isn't known; the next attempt finds out.
     pub async fn commit(self) -> Result<(), Error> {
         let Self { tx, attempt, woken } = self;
-        attempt.database.bounded(async { Ok(tx.commit().await?) }).await?;
+        attempt.database.bounded(tx.commit()).await?;
         woken.iter().for_each(|queue| attempt.wake.hint(queue));
         Ok(())
     }

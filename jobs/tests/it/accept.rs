@@ -200,3 +200,28 @@ async fn a_message_with_characters_the_database_cannot_hold_is_still_answered() 
         Answer::Ignored { .. }
     ));
 }
+
+#[tokio::test]
+async fn what_is_too_long_is_refused_by_its_field_and_leaves_nothing() {
+    let hall = Hall::new().await;
+    let long = "x".repeat(8_000);
+    let signed = By { signed_id: Some(&long), ..By::default() };
+    let big = format!("@agent run op_airtrack_merge window={}5m", "0".repeat(300_000));
+    let cases = [
+        (signed, json!({ "channel": "toc-s1", "text": "@agent status" }), "id"),
+        (By::default(), json!({ "id": &long, "channel": "toc-s1", "text": "@agent status" }), "id"),
+        (By::default(), json!({ "channel": &long, "station": "toc-s1", "text": "@agent status" }), "channel"),
+        (By::default(), json!({ "channel": "toc-s1", "thread": &long, "text": "@agent status" }), "thread"),
+        (By::default(), json!({ "channel": "toc-s1", "text": "@agent status", "user": { "name": &long } }), "user"),
+        (By::default(), json!({ "channel": "toc-s1", "text": big }), "text"),
+    ];
+    for (by, body, field) in cases {
+        let refused = deliver(&hall.base.database, &hall.door, by, &body).await;
+        assert!(
+            matches!(&refused, Err(Error::Invalid { field: named, .. }) if *named == field),
+            "{field}: {refused:?}"
+        );
+    }
+    assert_eq!(hall.census().await, (0, 0, 0));
+    assert_eq!(hall.base.count("select count(*) from vtoc.receipt_key").await, 0);
+}

@@ -233,7 +233,7 @@ async fn the_matrix_knows_every_control_table() {
         where relnamespace = 'vtoc'::regnamespace and relkind in ('r', 'p') and not relispartition";
     let mut known: Vec<&str> =
         TABLES.iter().map(|(table, ..)| *table).chain(FLEET_ONLY).chain(GLIMPSES.map(|(table, ..)| table)).collect();
-    // Read by the policies themselves, written by nobody but the owner.
+    // It has logins in place of stations: see `logins`.
     known.push("station_login");
     known.sort_unstable();
     assert_eq!(plane.base.text(tables).await.unwrap(), known.join(" "));

@@ -124,6 +124,46 @@ async fn a_stations_login_can_do_no_more_than_its_group() {
 }
 
 #[tokio::test]
+async fn a_stations_login_sees_of_the_logins_only_itself() {
+    let login = Login::new().await;
+    let mut connection = login.connect().await;
+    for role in [login.name.as_str(), "vtoc_ops"] {
+        sqlx::raw_sql(AssertSqlSafe(format!("set role {role}"))).execute(&mut connection).await.unwrap();
+        let rows: Vec<(String,)> =
+            sqlx::query_as("select login::text from vtoc.station_login").fetch_all(&mut connection).await.unwrap();
+        assert_eq!(rows, [(login.name.clone(),)], "{role}");
+    }
+    login.gone().await;
+}
+
+#[tokio::test]
+async fn an_owner_who_is_no_superuser_gives_a_login_its_station() {
+    let base = TestDatabase::new().await;
+    let name = format!("owner_{}", Uuid::now_v7().simple());
+    base.execute(&format!("create role {name} login createrole password 'p'")).await;
+    base.execute(&format!("create database {name} owner {name}")).await;
+    let mut url = Url::parse(&base.owner_url).unwrap();
+    url.set_path(&name);
+    let superuser_url = String::from(url.clone());
+    url.set_username(&name).unwrap();
+    url.set_password(Some("p")).unwrap();
+    jobs::migrate::run(url.as_str()).await.unwrap();
+
+    let mut superuser = PgConnection::connect(&superuser_url).await.unwrap();
+    let station =
+        "insert into vtoc.station (slug, callsign, role, default_channel) values ('one', 'ONE', 'ops', 'one')";
+    sqlx::raw_sql(station).execute(&mut superuser).await.unwrap();
+    superuser.close().await.unwrap();
+    let mut owner = PgConnection::connect(url.as_str()).await.unwrap();
+    let give = "insert into vtoc.station_login (login, station_id) values ('person', 1)";
+    assert_eq!(sqlx::raw_sql(give).execute(&mut owner).await.unwrap().rows_affected(), 1);
+    owner.close().await.unwrap();
+
+    base.execute(&format!("drop database {name} with (force)")).await;
+    base.execute(&format!("drop role {name}")).await;
+}
+
+#[tokio::test]
 async fn the_applications_login_without_a_role_has_no_right_at_all() {
     let base = TestDatabase::new().await;
     let tables =

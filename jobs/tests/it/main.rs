@@ -24,3 +24,5 @@ mod stations;
 mod suspicion;
 mod tokens;
 mod trespass;
+mod unanswered;
+mod wake;

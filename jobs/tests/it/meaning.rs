@@ -78,6 +78,45 @@ async fn what_cannot_be_run_is_answered_with_what_can() {
 }
 
 #[tokio::test]
+async fn an_answer_repeats_little_of_what_was_said() {
+    let long = "x".repeat(130_000);
+    let misunderstood = [
+        long.clone(),
+        format!("run {long}"),
+        format!("run op_airtrack_merge {long}"),
+        format!("run op_airtrack_merge window={long}"),
+        format!("run op_airtrack_merge {long}=1"),
+        "\u{1}".repeat(130_000),
+    ];
+    for said in misunderstood {
+        let hall = Hall::new().await;
+        hall.hears(By::default(), json!({ "channel": "toc-s1", "text": format!("@agent {said}") })).await;
+        let (kind, _, text) = only_job(&hall).await;
+        assert_eq!(kind, "post_chat");
+        assert!(
+            text.chars().count() < 5_000 && text.contains('…') && text.contains("op_airtrack_merge"),
+            "{text:.500}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_stations_answer_never_goes_to_another_stations_channel() {
+    let hall = Hall::new().await;
+    hall.base.station("toc-s2", Role::Ops).await;
+    for said in ["status", "help", "run op_airtrack_merge", "fly"] {
+        let body = json!({ "channel": "toc-s2", "station": "toc-s1", "text": format!("@agent {said}") });
+        let reason = ignored_because(&hall, body).await;
+        assert!(reason.contains("another station"), "{reason}");
+    }
+    let shared = "update vtoc.station set default_channel = 'toc-s2'";
+    hall.base.execute(shared).await;
+    let body = json!({ "id": "shared", "channel": "toc-s2", "station": "toc-s1", "text": "@agent help" });
+    hall.hears(By::default(), body).await;
+    assert_eq!(only_job(&hall).await.1, "toc-s1", "a channel of both is its own too");
+}
+
+#[tokio::test]
 async fn a_playbook_of_another_role_is_not_there() {
     let hall = Hall::new().await;
     hall.base.station("toc-i1", Role::Intel).await;
@@ -116,7 +155,7 @@ async fn help_and_status_are_answered_in_the_channel_and_thread_they_were_asked_
 async fn the_station_is_the_bodys_then_the_channels_then_the_hints_then_the_default() {
     let hint = By { station_hint: Some("Hinted"), ..By::default() };
     let cases = [
-        (hint, json!({ "station": "named", "channel": "toc-s1", "text": "@agent status" }), "named"),
+        (hint, json!({ "station": "named", "channel": "nobodys", "text": "@agent status" }), "named"),
         (hint, json!({ "channel": "toc-s1", "text": "@agent status" }), "toc-s1"),
         (hint, json!({ "channel": "nobodys", "text": "@agent status" }), "hinted"),
         (By::default(), json!({ "channel": "nobodys", "text": "@agent status" }), "standard"),

@@ -114,13 +114,8 @@ impl Claimer {
         while !self.stopping.is_cancelled() {
             let slot = self.free_slots(false).await;
             let since = Instant::now();
-            let request = Claim {
-                worker: self.worker,
-                queues: &self.queues,
-                kinds: &names,
-                limit: 1,
-                lease: self.limits.lease,
-            };
+            let request =
+                Claim { worker: self.worker, queues: &self.queues, kinds: &names, limit: 1, lease: self.limits.lease };
             match claim_suspect(&self.database, &request).await {
                 Ok(Some(job)) => self.send(job, slot, since).await,
                 Ok(None) => break,

@@ -162,7 +162,10 @@ async fn fence(flights: Flights, limit: Duration, beat: Duration) {
     loop {
         let given_up = flights.fence(limit);
         if given_up > 0 {
-            tracing::error!(leases = given_up, "no renewal in time: their jobs are given up before others may take them");
+            tracing::error!(
+                leases = given_up,
+                "no renewal in time: their jobs are given up before others may take them"
+            );
         }
         tokio::time::sleep(beat).await;
     }

@@ -135,7 +135,10 @@ async fn a_handler_that_comes_back_late_changes_nothing_for_its_neighbour() {
     fleet.until_finished("dead", 1).await;
     fleet.until_finished("done", 1).await;
     assert_eq!((fleet.receiver.effects(), fleet.receiver.requests()), (1, 1));
-    assert_eq!(fleet.db.count("select count(*) from vtoc.job_attempt where outcome in ('given_up', 'crashed')").await, 0);
+    assert_eq!(
+        fleet.db.count("select count(*) from vtoc.job_attempt where outcome in ('given_up', 'crashed')").await,
+        0
+    );
 }
 
 #[tokio::test]
