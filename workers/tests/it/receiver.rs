@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
@@ -25,6 +28,7 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     seen: Arc<Mutex<Seen>>,
     hold: Arc<watch::Sender<bool>>,
+    busy: Arc<AtomicU64>,
 }
 
 impl Receiver {
@@ -32,11 +36,18 @@ impl Receiver {
     pub(crate) async fn start() -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (hold, held) = watch::channel(false);
+        let busy = Arc::new(AtomicU64::new(0));
         let take = {
-            let seen = Arc::clone(&seen);
+            let (seen, busy) = (Arc::clone(&seen), Arc::clone(&busy));
             move |path: warp::path::FullPath, key: Option<String>, body: warp::hyper::body::Bytes| {
                 let (seen, mut held) = (Arc::clone(&seen), held.clone());
+                let wait_s = busy.load(Ordering::Relaxed);
                 async move {
+                    if wait_s > 0 {
+                        let refused =
+                            warp::reply::with_status(warp::reply::json(&json!({})), StatusCode::TOO_MANY_REQUESTS);
+                        return Ok(warp::reply::with_header(refused, "retry-after", wait_s.to_string()));
+                    }
                     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
                     {
                         let mut seen = seen.lock().unwrap();
@@ -50,10 +61,8 @@ impl Receiver {
                     held.wait_for(|held| !held).await.unwrap();
                     let posted =
                         json!({"id": "m", "channel": "toc-s1", "thread": null, "created_at": "2026-11-22T00:00:00Z"});
-                    Ok::<_, std::convert::Infallible>(warp::reply::with_status(
-                        warp::reply::json(&posted),
-                        StatusCode::CREATED,
-                    ))
+                    let taken = warp::reply::with_status(warp::reply::json(&posted), StatusCode::CREATED);
+                    Ok::<_, std::convert::Infallible>(warp::reply::with_header(taken, "retry-after", "0".to_owned()))
                 }
             }
         };
@@ -65,7 +74,12 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(warp::serve(routes).incoming(listener).run());
-        Self { url, seen, hold: Arc::new(hold) }
+        Self { url, seen, hold: Arc::new(hold), busy }
+    }
+
+    /// From now on requests are refused with 429 and this Retry-After, and not counted; 0 ends it.
+    pub(crate) fn ask_to_wait(&self, seconds: u64) {
+        self.busy.store(seconds, Ordering::Relaxed);
     }
 
     /// From now on requests are counted and not answered.

@@ -174,3 +174,24 @@ async fn a_key_used_twice_is_one_job_and_is_free_again_afterwards() {
         fleet.until_finished("done", round).await;
     }
 }
+
+#[tokio::test]
+async fn a_peer_that_asks_to_wait_is_left_alone_that_long_and_the_slot_is_others() {
+    let fleet = Fleet::new().await;
+    fleet.receiver.ask_to_wait(4);
+    let job = fleet.enqueue("tell_receiver", fleet.tell(0)).await;
+    let _worker = fleet.worker_with(&[("TEST_CONCURRENCY", "1")]);
+    // The wait stands in the database: a process that dies meanwhile forgets nothing.
+    fleet
+        .until(&format!("select count(*) from vtoc.job_ready where id = {} and not due and attempt = 1", job.key()), 1)
+        .await;
+    fleet.receiver.ask_to_wait(0);
+    fleet.enqueue("tell_receiver", fleet.tell(0)).await;
+    fleet.until_finished("done", 1).await;
+    assert_eq!(fleet.db.count(&format!("select count(*) from vtoc.job_finished where id <> {}", job.key())).await, 1);
+    fleet.until_finished("done", 2).await;
+    let waited_ms = "select (extract(epoch from f.started_at - a.finished_at) * 1000)::bigint from vtoc.job_finished f
+        join vtoc.job_attempt a on a.job_id = f.id and a.outcome = 'retry'";
+    let waited_ms = fleet.db.count(waited_ms).await;
+    assert!((4_000..5_500).contains(&waited_ms), "waited {waited_ms} ms");
+}
