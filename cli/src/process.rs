@@ -67,6 +67,10 @@ mod tests {
     async fn a_process_that_was_ended_is_gone_and_may_be_signalled_again() {
         let mut child = tokio::process::Command::new("sleep").arg("600").spawn().unwrap();
         let pid = child.id().unwrap();
+        // A process that is just being started has no command line yet.
+        while command_line(pid).is_none_or(|line| !line.contains("sleep")) {
+            sleep(Duration::from_millis(1)).await;
+        }
         assert!(!gone(pid, "sleep", Duration::ZERO).await);
         send(pid, Signal::SIGTERM).unwrap();
         child.wait().await.unwrap();
