@@ -70,7 +70,7 @@ pub async fn run(
     let stopped = tokio::spawn(moment_of(stop.clone()));
     let (parts, finisher, room) = Parts::new(config, kinds, services, stop)?;
     let renewer = parts.start_renewer(role)?;
-    let (jobs, claims) = mpsc::channel(parts.config.concurrency + parts.config.limits.claim_max as usize);
+    let (jobs, claims) = mpsc::channel(parts.config.concurrency + 2 * parts.config.limits.claim_max as usize);
     let engine = parts.start_engine(finisher, jobs, role)?;
     tokio::select! {
         worked = parts.work(claims, room) => worked?,

@@ -14,6 +14,7 @@ mod effects;
 mod enqueue;
 mod finish;
 mod fleet;
+mod group;
 mod leases;
 mod logins;
 mod meaning;
