@@ -32,6 +32,8 @@ struct Arguments {
     lease_ms: u64,
     #[arg(long, env = "TEST_CONCURRENCY", default_value_t = 10)]
     concurrency: usize,
+    #[arg(long, env = "VTOC_POLL_ONLY")]
+    poll_only: bool,
     #[arg(long)]
     worker_id: Option<Uuid>,
     #[arg(long)]
@@ -163,7 +165,7 @@ async fn main() -> anyhow::Result<()> {
             ..Limits::default()
         },
         isolation: Some(Isolation { program: std::env::current_exe()?.into(), arguments: vec!["--isolated".into()] }),
-        poll_only: false,
+        poll_only: arguments.poll_only,
         worker_id: arguments.worker_id.unwrap_or_else(Uuid::now_v7),
     };
     let kinds = Kinds::released()

@@ -7,10 +7,10 @@ use std::{
 };
 
 use serde_json::Value;
-use sqlx::{PgConnection, postgres::types::PgInterval};
+use sqlx::postgres::types::PgInterval;
 
 use super::{RETENTION_DONE_H, RETENTION_OTHER_H, enqueue::interval};
-use crate::{Database, Error, Scope, aftermath, nul};
+use crate::{Database, Error, Scope, aftermath, database::Line, nul};
 
 /// Characters of an error that are kept.
 const ERROR_MAX: usize = 4_000;
@@ -82,7 +82,7 @@ pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -
 }
 
 /// [`finish`] inside the caller's transaction, which must be in fleet scope.
-pub(crate) async fn finish_in(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<HashSet<i64>, Error> {
+pub(crate) async fn finish_in(tx: &mut Line, outcomes: &[Outcome]) -> Result<HashSet<i64>, Error> {
     let mut ended = Ended::default();
     let mut again = Again::default();
     for outcome in outcomes {
@@ -129,7 +129,7 @@ impl Ended {
         self.error.push(error.map(cut));
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<Vec<i64>, Error> {
+    async fn write(&self, tx: &mut Line) -> Result<Vec<i64>, Error> {
         Ok(sqlx::query_scalar!(
             r#"with given as (
                 select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::text[]) as u (id, token, state, outcome, output, error)
@@ -217,7 +217,7 @@ impl Again {
         self.error.push(error.map(cut));
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<Vec<i64>, Error> {
+    async fn write(&self, tx: &mut Line) -> Result<Vec<i64>, Error> {
         Ok(sqlx::query_scalar!(
             r#"with given as (
                 select * from unnest($1::bigint[], $2::bigint[], $3::interval[], $4::bool[], $5::text[], $6::text[]) as u (id, token, delay, burned, outcome, error)
