@@ -13,7 +13,7 @@ use std::{
 };
 
 use jobs::queue::{Claimed, Fate};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 /// Why a running job's future is dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +131,8 @@ pub struct Counters {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flights {
     state: Arc<Mutex<State>>,
+    /// Rung when a job comes on board and none was there.
+    busy: Arc<Notify>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -159,9 +161,22 @@ impl Flights {
             on_thread: on_thread.clone(),
             call_off,
         };
+        if state.flights.is_empty() {
+            self.busy.notify_waiters();
+        }
         state.flights.insert((claimed.key, claimed.token), flight);
         self.counters.claimed.fetch_add(1, Ordering::Relaxed);
         Boarded { claimed, called_off, slot: Some(slot), time_limit, on_thread }
+    }
+
+    /// Returns at once while a job is on board, and otherwise when one comes.
+    pub(crate) async fn busy(&self) {
+        let mut rung = pin!(self.busy.notified());
+        // Listens before it looks, so that no job comes unseen in between.
+        rung.as_mut().enable();
+        if self.len() == 0 {
+            rung.await;
+        }
     }
 
     /// The handler has answered. The lease is kept until the result is written.
