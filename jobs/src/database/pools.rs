@@ -91,3 +91,60 @@ impl Pools {
         self.current().pool.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools() -> Pools {
+        Pools::new(PgPoolOptions::new(), "postgres://nobody@127.0.0.1:1/nothing".parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_between_starts_the_count_again() {
+        let pools = pools();
+        let first = pools.current();
+        for _ in 1..POOL_TIMEOUTS_MAX {
+            pools.timed_out(&first);
+        }
+        first.answered();
+        pools.timed_out(&first);
+        assert!(Arc::ptr_eq(&first, &pools.current()));
+    }
+
+    #[tokio::test]
+    async fn late_timeouts_of_a_replaced_pool_leave_its_successor_alone() {
+        let pools = pools();
+        let first = pools.current();
+        for _ in 1..=POOL_TIMEOUTS_MAX {
+            pools.timed_out(&first);
+        }
+        let second = pools.current();
+        assert!(!Arc::ptr_eq(&first, &second));
+        for _ in 1..=POOL_TIMEOUTS_MAX {
+            pools.timed_out(&first);
+        }
+        assert!(Arc::ptr_eq(&second, &pools.current()));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_replaced_pool_is_sent_to_its_successor() {
+        let sizes = PgPoolOptions::new().max_connections(1);
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("postgres://nobody@{}/nothing", silent.local_addr().unwrap());
+        let pools = Pools::new(sizes, server.parse().unwrap());
+        let first = pools.current();
+        let replaced = async {
+            let taken = silent.accept().await.unwrap();
+            for _ in 1..=POOL_TIMEOUTS_MAX {
+                pools.timed_out(&first);
+            }
+            // The one that waited behind the first connects anew.
+            (taken, silent.accept().await.unwrap())
+        };
+        tokio::select! {
+            _ = futures::future::join(pools.acquire(), pools.acquire()) => panic!("somebody gave up"),
+            both = tokio::time::timeout(std::time::Duration::from_secs(20), replaced) => assert!(both.is_ok()),
+        }
+    }
+}

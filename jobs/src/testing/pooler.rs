@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
+use sqlx::Row;
 use url::Url;
 use uuid::Uuid;
 
 use super::eventually;
-use crate::{ConnectOptions, Database, Pooling};
+use crate::{ConnectOptions, Database, Pooling, Scope};
 
 /// The name of its socket has a port in it.
 const PORT: u16 = 6432;
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Pooler {
     /// The database through it, for the same login.
     pub url: String,
+    /// Sessions of the database at most.
+    pub sessions: u32,
     folder: PathBuf,
     child: Child,
 }
@@ -49,7 +52,7 @@ impl Pooler {
             folder.to_str().expect("a readable path").replace('/', "%2F"),
             server.path()
         );
-        let pooler = Self { child: spawn(&folder), url: through, folder };
+        let pooler = Self { child: spawn(&folder), url: through, sessions, folder };
         pooler.until_ready().await;
         pooler
     }
@@ -71,6 +74,19 @@ impl Pooler {
     pub fn database(&self) -> Database {
         let options = ConnectOptions { pooling: Pooling::Transaction, ..ConnectOptions::default() };
         Database::connect_lazy(&self.url, &options).expect("a URL")
+    }
+
+    /// Prepared statements that were left in its sessions, all of which it takes for a moment.
+    pub async fn statements_left(&self) -> i64 {
+        let database = self.database();
+        let (mut held, mut left) = (Vec::new(), 0);
+        for _ in 0..self.sessions {
+            let mut tx = database.begin(Scope::Fleet).await.expect("a session comes free");
+            let count = sqlx::raw_sql("select count(*) from pg_prepared_statements").fetch_one(&mut *tx).await;
+            left += count.expect("the statement is right").get::<i64, _>(0);
+            held.push(tx);
+        }
+        left
     }
 
     async fn until_ready(&self) {
