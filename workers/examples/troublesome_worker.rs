@@ -85,7 +85,7 @@ impl Kind for FailOnce {
     const POLICY: KindPolicy = POLICY;
 
     async fn run(self, cx: &Cx) -> Result<Fate, Failure> {
-        if cx.attempt.number == 1 {
+        if cx.attempt.held.attempt == 1 {
             return Err(Failure::Other(anyhow::anyhow!("as it was told to")));
         }
         Ok(Fate::Done(None))
