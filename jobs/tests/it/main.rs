@@ -18,6 +18,7 @@ mod leases;
 mod logins;
 mod meaning;
 mod pages;
+mod queued;
 mod repeats;
 mod runs;
 mod stations;
