@@ -49,21 +49,29 @@ where
     }
 
     fn call(&mut self, mut task: Task<Boarded>) -> Self::Future {
-        let mut called_off = task.args.called_off.clone();
+        let called_off = task.args.called_off.clone();
         let facts = Facts::of(&task.args.claimed);
         let slot = task.args.slot.take();
         let results = self.results.clone();
         let running = task.args.on_thread.clone().show(self.inner.call(task));
         Box::pin(async move {
-            let fate = tokio::select! {
-                biased;
-                why = until_called_off(&mut called_off) => why.fate(),
-                outcome = running => outcome.unwrap_or_else(|error| Fate::Retry { error: error.to_string(), after: None, fault: Fault::Panicked }),
-            };
-            results.settle(&facts, fate).await;
+            results.settle(&facts, fate_of(called_off, running).await).await;
             drop(slot);
             Ok(())
         })
+    }
+}
+
+/// What came of a job, whichever comes first: its answer, or that it is called off.
+pub(crate) async fn fate_of(
+    mut called_off: watch::Receiver<Option<CalledOff>>,
+    running: impl Future<Output = Result<Fate, BoxDynError>>,
+) -> Fate {
+    let panicked = |error: BoxDynError| Fate::Retry { error: error.to_string(), after: None, fault: Fault::Panicked };
+    tokio::select! {
+        biased;
+        why = until_called_off(&mut called_off) => why.fate(),
+        outcome = running => outcome.unwrap_or_else(panicked),
     }
 }
 
