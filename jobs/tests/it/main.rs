@@ -19,6 +19,7 @@ mod logins;
 mod meaning;
 mod pages;
 mod queued;
+mod remind_channel;
 mod repeats;
 mod runs;
 mod stations;
