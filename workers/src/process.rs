@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use apalis::layers::catch_panic::CatchPanicLayer;
 use apalis_core::worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeExt};
 use jobs::{
     Database, Wake,
@@ -32,7 +31,7 @@ use crate::{
     },
     flights::{Boarded, Counters, Flights},
     isolation::Suspects,
-    layers::{fate::FateLayer, panic::caught, time_limit::TimeLimitLayer, trace::TraceLayer},
+    layers::{fate::FateLayer, guards},
 };
 
 /// How long a process that stops waits, after the drain, for the database to take its last results.
@@ -252,9 +251,7 @@ impl Parts {
             .backend(Claims::new(lane, self.config.concurrency, self.results.clone()))
             .parallelize(tokio::spawn)
             .layer(FateLayer { results: self.results.clone() })
-            .layer(TraceLayer)
-            .layer(CatchPanicLayer::with_panic_handler(caught))
-            .layer(TimeLimitLayer)
+            .layer(guards())
             .data(Arc::new(room))
             .build(dispatch);
         let (stop, flights, drain) = (self.stop.clone(), self.flights.clone(), self.config.limits.drain);

@@ -20,6 +20,8 @@ mod logins;
 mod meaning;
 mod pages;
 mod proxy;
+mod queued;
+mod remind_channel;
 mod repeats;
 mod runs;
 mod silence;

@@ -9,3 +9,4 @@ mod misbehaving;
 mod pooled;
 mod receiver;
 mod timely;
+mod workbench;

@@ -1,22 +1,15 @@
-//! For tests: a database of one's own in milliseconds, cloned from a template that was migrated once, on the cluster that
-//! `VTOC_TEST_DATABASE_URL` names (`scripts/test` starts one), and the verbs to look at and move the queue.
-
-mod pooler;
-
-use std::{future::Future, time::Duration};
+//! A database for one test, with a station or two, and a look behind the scenes. How it is made in milliseconds is in
+//! `template`, how its clock is moved in `clock`.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
+use super::template::{self, LOGIN_PASSWORD};
 use crate::{
-    ConnectOptions, Database, Scope, Tx, migrate, provision,
+    ConnectOptions, Database, Scope, Tx,
     stations::{self, NewStation, Role, Station},
 };
-
-pub use self::pooler::Pooler;
-
-const LOGIN_PASSWORD: &str = "only-on-a-cluster-made-for-tests";
 
 /// A migrated database that belongs to one test. It goes with its cluster, which `scripts/test` removes
 /// after the run; who makes many on a cluster that stays drops them with [`TestDatabase::drop`].
@@ -43,7 +36,7 @@ impl TestDatabase {
 
     /// A database of one's own on the cluster of `admin_url`, whose login is a superuser.
     pub async fn on(admin_url: &str) -> Self {
-        let template = template(admin_url).await;
+        let template = template::name(admin_url).await;
         let name = format!("t_{}", Uuid::now_v7().simple());
         let mut admin = PgConnection::connect(admin_url).await.expect("the test cluster answers");
         sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {template}")))
@@ -112,14 +105,6 @@ impl TestDatabase {
         self.execute(&format!("{} vtoc_test_app, public", verb.replace("{}", &name))).await;
     }
 
-    /// Moves the queue's clock by `seconds` from the real time.
-    pub async fn set_clock_ahead(&self, seconds: i64) {
-        let replace = format!(
-            "create or replace function vtoc.clock() returns timestamptz language sql volatile parallel safe as 'select clock_timestamp() + interval ''{seconds} s'''"
-        );
-        sqlx::raw_sql(AssertSqlSafe(replace)).execute(&mut self.owner().await).await.expect("the clock can be moved");
-    }
-
     /// One number out of the database, as the owner sees it.
     pub async fn count(&self, sql: &str) -> i64 {
         let row: (i64,) = sqlx::query_as(AssertSqlSafe(sql.to_owned()))
@@ -147,50 +132,7 @@ impl TestDatabase {
     }
 }
 
-/// Waits until `condition` answers true, and fails the test after `limit`.
-///
-/// # Panics
-/// When the condition isn't met in time.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) {
-    let started = tokio::time::Instant::now();
-    while !condition().await {
-        assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// The template of these migrations, made by whichever test comes first.
-async fn template(admin_url: &str) -> String {
-    let name = format!("vtoc_template_{}", migrate::fingerprint());
-    let mut admin = PgConnection::connect(admin_url).await.expect("the test cluster answers");
-    sqlx::raw_sql("select pg_advisory_lock(7061)").execute(&mut admin).await.expect("a lock");
-    let there: (bool,) = sqlx::query_as("select exists (select from pg_database where datname = $1 and datistemplate)")
-        .bind(&name)
-        .fetch_one(&mut admin)
-        .await
-        .expect("a query");
-    if !there.0 {
-        sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
-            .execute(&mut admin)
-            .await
-            .expect("a leftover can be dropped");
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")))
-            .execute(&mut admin)
-            .await
-            .expect("a database can be made");
-        provision::installation(&with_database(admin_url, &name), "vtoc_test_app", LOGIN_PASSWORD)
-            .await
-            .expect("the migrations run");
-        sqlx::raw_sql(AssertSqlSafe(format!("alter database {name} is_template true")))
-            .execute(&mut admin)
-            .await
-            .expect("a template");
-    }
-    sqlx::raw_sql("select pg_advisory_unlock(7061)").execute(&mut admin).await.expect("the lock is ours");
-    name
-}
-
-fn with_database(url: &str, name: &str) -> String {
+pub(super) fn with_database(url: &str, name: &str) -> String {
     let mut url = Url::parse(url).expect("a URL");
     url.set_path(name);
     url.into()
