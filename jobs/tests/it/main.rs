@@ -14,6 +14,7 @@ mod effects;
 mod enqueue;
 mod finish;
 mod fleet;
+mod lease_model;
 mod leases;
 mod logins;
 mod meaning;
