@@ -13,7 +13,7 @@ mod mutants;
 mod real;
 mod run;
 
-use std::{cell::RefCell, collections::BTreeSet, env};
+use std::{cell::RefCell, collections::BTreeSet, env, rc::Rc};
 
 use jobs::laws::{Fault, Report};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -97,7 +97,7 @@ fn the_model_keeps_the_laws_whatever_happens() {
 
 #[test]
 fn postgres_does_what_the_model_does_and_both_keep_the_laws() {
-    let runtime = Runtime::new().unwrap();
+    let runtime = Rc::new(Runtime::new().unwrap());
     // A run that fails leaves jobs behind: the next one gets a database of its own.
     let at_rest = RefCell::new(None);
     let seen = RefCell::new(BTreeSet::new());

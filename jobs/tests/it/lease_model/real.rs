@@ -5,6 +5,7 @@ mod look;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    rc::Rc,
     time::Duration,
 };
 
@@ -50,8 +51,8 @@ pub(crate) async fn with_ledger() -> TestDatabase {
 }
 
 /// One run's share of a database that others have used and left at rest.
-pub(crate) struct Real<'a> {
-    runtime: &'a Runtime,
+pub(crate) struct Real {
+    runtime: Rc<Runtime>,
     inner: Inner,
 }
 
@@ -76,8 +77,8 @@ struct Effect {
     pid: i32,
 }
 
-impl<'a> Real<'a> {
-    pub(crate) fn new(runtime: &'a Runtime, base: &TestDatabase) -> Self {
+impl Real {
+    pub(crate) fn new(runtime: &Rc<Runtime>, base: &TestDatabase) -> Self {
         let inner = runtime.block_on(async {
             let mut owner = base.owner().await;
             let renewer = Renewer::connect(&base.url, &ConnectOptions::default()).await.unwrap();
@@ -97,11 +98,11 @@ impl<'a> Real<'a> {
                 open: HashMap::new(),
             }
         });
-        Self { runtime, inner }
+        Self { runtime: Rc::clone(runtime), inner }
     }
 }
 
-impl Queue for Real<'_> {
+impl Queue for Real {
     fn perform(&mut self, call: &Call) -> Answer {
         self.runtime.block_on(self.inner.perform(call))
     }
@@ -325,7 +326,7 @@ async fn set_clock(owner: &mut PgConnection, at: DateTime<Utc>) {
     sqlx::raw_sql(AssertSqlSafe(replace)).execute(owner).await.unwrap();
 }
 
-impl Drop for Real<'_> {
+impl Drop for Real {
     fn drop(&mut self) {
         // Connections are only closed while the runtime runs.
         self.inner.open.clear();
