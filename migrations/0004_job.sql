@@ -1,5 +1,5 @@
--- The queue. A job is an immutable wide row (job); where it stands is said by the one narrow row it has in job_ready or
--- job_running, and at its end by a row in job_finished. docs/queue-design.md says why.
+-- The queue. A job is an immutable wide row (job_body); where it stands is said by one narrow row in job_ready, by its place in
+-- a row of job_lease, and at its end by a row in job_finished. docs/queue-design.md says why.
 create sequence vtoc.job_id as bigint;
 create sequence vtoc.lease_token as bigint;
 
@@ -17,8 +17,9 @@ create table vtoc.worker (
 );
 comment on table vtoc.worker is 'one row a worker process; isolated ones run a single suspect job';
 
-create table vtoc.job (
-    id bigint primary key default nextval('vtoc.job_id'),
+create table vtoc.job_body (
+    -- The UTC day of its enqueue since 1970 above 40 bits of a sequence: ids grow with time, and a day's bodies are one range.
+    id bigint primary key default (floor(extract(epoch from vtoc.clock()) / 86400)::bigint << 40) | nextval('vtoc.job_id'),
     enqueued_at timestamptz not null default vtoc.clock(),
     queue text not null,
     kind text not null,
@@ -30,8 +31,24 @@ create table vtoc.job (
     trace_parent text,
     -- The writer's cap is 256 KiB of text; as jsonb many small values take up to six times that.
     payload jsonb not null constraint job_payload_cap check (pg_column_size(payload) <= 8 * 262144)
+) partition by range (id);
+comment on table vtoc.job_body is 'what is to be done; never updated; dropped a day of enqueue at a time';
+
+create table vtoc.job_kept (like vtoc.job_body including defaults including constraints, primary key (id));
+comment on table vtoc.job_kept is 'bodies of dropped days that are still needed: jobs that live, or whose history is kept longer';
+
+create table vtoc.job_floor (
+    single boolean primary key default true check (single),
+    id bigint not null default 0
 );
-comment on table vtoc.job is 'what is to be done; never updated';
+comment on table vtoc.job_floor is 'one row: bodies below this id are read from job_kept, the others from job_body';
+insert into vtoc.job_floor default values;
+
+create view vtoc.job with (security_invoker = true) as
+select * from vtoc.job_body where id >= (select id from vtoc.job_floor)
+union all
+select * from vtoc.job_kept where id < (select id from vtoc.job_floor);
+comment on view vtoc.job is 'what is to be done, wherever it is stored';
 
 create table vtoc.job_ready (
     id bigint primary key,
@@ -57,26 +74,30 @@ create index job_ready_later on vtoc.job_ready (run_at) where not due;
 create table vtoc.job_lease (
     token bigint primary key,
     worker_id uuid not null,
-    lease_until timestamptz not null
-);
-comment on table vtoc.job_lease is 'one row a claimed batch; its token fences every change to the jobs of the batch';
+    lease_until timestamptz not null,
+    started_at timestamptz not null,
+    suspect boolean not null default false,
+    crash_count smallint not null default 0,
+    ids bigint[] not null,
+    attempts smallint[] not null
+) with (autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+comment on table vtoc.job_lease is 'one row a claimed batch: lease, fence and the durable attempts of its jobs; its token fences every change to them';
+comment on column vtoc.job_lease.suspect is 'then it holds one job, whose crash_count stands here; of other jobs it is 0';
+comment on column vtoc.job_lease.attempts is 'the attempt under way of each job, durable from the claim on';
 
-create table vtoc.job_running (
-    id bigint primary key,
+create table vtoc.job_settled (
     token bigint not null,
-    queue text not null,
-    kind text not null,
-    station_id bigint,
-    priority smallint not null,
-    keyed boolean not null,
-    suspect boolean not null,
-    attempt smallint not null,
-    attempts_max smallint not null,
-    crash_count smallint not null,
-    started_at timestamptz not null
+    id bigint not null,
+    primary key (token, id)
 ) with (autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
-comment on table vtoc.job_running is 'jobs under a lease; attempt is the one under way, durable from the claim on';
-create index job_running_token on vtoc.job_running (token);
+comment on table vtoc.job_settled is 'jobs that left their lease before the rest of its batch did; uncommitted it is the lock of a database effect';
+
+create view vtoc.job_running with (security_invoker = true) as
+select u.id, l.token, u.attempt, l.worker_id, l.started_at, l.lease_until, l.suspect, l.crash_count
+from vtoc.job_lease l
+cross join lateral unnest(l.ids, l.attempts) as u (id, attempt)
+where not exists (select from vtoc.job_settled s where s.token = l.token and s.id = u.id);
+comment on view vtoc.job_running is 'jobs under a lease; as many as the fleet has slots';
 
 create table vtoc.job_finished (
     expires_at timestamptz not null,
@@ -94,7 +115,6 @@ create table vtoc.job_finished (
     primary key (id, expires_at)
 ) partition by range (expires_at);
 comment on table vtoc.job_finished is 'how jobs ended; dropped a day at a time once expired';
-create table vtoc.job_finished_default partition of vtoc.job_finished default;
 create index job_finished_newest on vtoc.job_finished (state, finished_at desc, id desc);
 
 create table vtoc.job_attempt (

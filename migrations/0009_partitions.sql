@@ -7,9 +7,15 @@ declare
     schema_name text;
     parent_name text;
     child_name text;
+    by_id boolean;
+    from_bound text;
+    to_bound text;
 begin
-    select n.nspname, c.relname into schema_name, parent_name
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    select n.nspname, c.relname, a.atttypid = 'int8'::regtype into schema_name, parent_name, by_id
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    join pg_partitioned_table p on p.partrelid = c.oid
+    join pg_attribute a on a.attrelid = c.oid and a.attnum = p.partattrs[0]
     where c.oid = to_regclass(parent) and c.relkind = 'p' and n.nspname in ('vtoc', 'ops', 'intel', 'logistics');
     if parent_name is null then
         raise exception '% is not a partitioned table of this fleet', parent;
@@ -22,8 +28,10 @@ begin
     execute format('create table %I.%I (like %I.%I including defaults including constraints including storage including comments)', schema_name, child_name, schema_name, parent_name);
     execute format('alter table %I.%I enable row level security', schema_name, child_name);
     execute format('alter table %I.%I force row level security', schema_name, child_name);
-    execute format('alter table %I.%I attach partition %I.%I for values from (%L) to (%L)', schema_name, parent_name, schema_name, child_name,
-        day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
+    -- Ids carry the day of their enqueue: see job_body.
+    from_bound := case when by_id then ((day - date '1970-01-01')::bigint << 40)::text else (day::timestamp at time zone 'UTC')::text end;
+    to_bound := case when by_id then ((day + 1 - date '1970-01-01')::bigint << 40)::text else ((day + 1)::timestamp at time zone 'UTC')::text end;
+    execute format('alter table %I.%I attach partition %I.%I for values from (%L) to (%L)', schema_name, parent_name, schema_name, child_name, from_bound, to_bound);
     return true;
 end
 $$;
@@ -31,5 +39,6 @@ comment on function vtoc.add_day_partition(text, date) is 'makes the partition o
 -- Not to the roles of station data: people with a station's login are members of them, and making tables isn't theirs.
 grant execute on function vtoc.add_day_partition(text, date) to vtoc_queue, vtoc_maintenance;
 
--- The longest retention is 30 days; beyond the days made here rows would fall into the default partition.
-select vtoc.add_day_partition('vtoc.job_finished', (now() at time zone 'UTC')::date + n) from generate_series(0, 33) n;
+-- Rows of other days have no place, so the days are made ahead: the longest retention is 30 days.
+select vtoc.add_day_partition('vtoc.job_body', (now() at time zone 'UTC')::date + n) from generate_series(-1, 7) n;
+select vtoc.add_day_partition('vtoc.job_finished', (now() at time zone 'UTC')::date + n) from generate_series(-1, 33) n;

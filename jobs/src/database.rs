@@ -177,6 +177,14 @@ pub(crate) async fn as_station(tx: &mut Tx, station: StationId) -> Result<(), Er
     Ok(())
 }
 
+/// Lets an open transaction work on what `scope` may see of the control plane.
+pub(crate) async fn as_scope(tx: &mut Tx, scope: Scope) -> Result<(), Error> {
+    match scope {
+        Scope::Fleet => as_fleet(tx).await,
+        Scope::Station(station) => as_station(tx, station).await,
+    }
+}
+
 /// Lets an open transaction work on one station's data.
 pub(crate) async fn as_station_data(tx: &mut Tx, role: Role, station: StationId) -> Result<(), Error> {
     let statement = format!("set local role {}; set local vtoc.station = '{}'", group(role), station.0);

@@ -1,13 +1,15 @@
 //! What people see of jobs. Lists walk one index of one table, newest first, and never count.
 
 mod keys;
+mod running;
 
-use std::str::FromStr;
+use std::{collections::HashMap, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::running::Running;
 use crate::{Database, Error, JobId, Page, PageRequest, Scope, StationId, Tx, page::cursor_of};
 
 /// Payload keys whose values are never shown.
@@ -170,14 +172,14 @@ struct JobRow {
 }
 
 impl JobRow {
-    fn view(self) -> Result<JobView, Error> {
-        Ok(JobView {
+    fn view(self, running: &HashMap<i64, Running>) -> Result<JobView, Error> {
+        let mut view = JobView {
             id: JobId::new(self.id, self.enqueued_at),
             kind: self.kind,
             queue: self.queue,
             station: self.station,
-            // A job between two tables for a reader of an older snapshot.
-            state: self.state.as_deref().unwrap_or("ready").parse()?,
+            // A job that neither waits nor has finished is in a lease.
+            state: self.state.as_deref().unwrap_or("running").parse()?,
             priority: self.priority,
             attempt: self.attempt.unwrap_or(0),
             attempts_max: self.attempts_max,
@@ -189,7 +191,16 @@ impl JobRow {
             suspect: self.suspect.unwrap_or(false),
             crash_count: self.crash_count.unwrap_or(0),
             error: self.error,
-        })
+        };
+        if view.state == State::Running
+            && let Some(running) = running.get(&self.id)
+        {
+            view.attempt = running.attempt;
+            view.started_at = Some(running.started_at);
+            view.worker.clone_from(&running.worker);
+            (view.suspect, view.crash_count) = (running.suspect, running.crash_count);
+        }
+        Ok(view)
     }
 }
 
@@ -207,16 +218,17 @@ pub async fn jobs(
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let keys = keys::page(&mut tx, filter, request, fetch).await?;
+            let keys = keys::page(&mut tx, scope, filter, request, fetch).await?;
             let ids: Vec<i64> = keys.iter().map(|key| key.id).collect();
             let page = request.page(keys, |key| key.at.map_or_else(|| key.id.to_string(), |at| cursor_of(at, key.id)));
             let mut rows = rows(&mut tx, &ids).await?;
+            let running = running::of(&mut tx, scope, &ids).await?;
             tx.commit().await?;
             let items = page
                 .items
                 .iter()
                 .filter_map(|key| rows.iter().position(|row| row.id == key.id).map(|at| rows.swap_remove(at)))
-                .map(JobRow::view)
+                .map(|row| row.view(&running))
                 .collect::<Result<_, _>>()?;
             Ok(Page { items, next_cursor: page.next_cursor })
         })
@@ -227,19 +239,15 @@ async fn rows(tx: &mut Tx, ids: &[i64]) -> Result<Vec<JobRow>, Error> {
     Ok(sqlx::query_as!(
         JobRow,
         r#"select j.id as "id!", j.kind as "kind!", j.queue as "queue!", s.slug as "station?", j.priority as "priority!", j.attempts_max as "attempts_max!",
-            j.enqueued_at as "enqueued_at!",
-            case when r.id is not null then 'ready' when n.id is not null then 'running' else f.state end as state,
-            coalesce(n.attempt, r.attempt, f.attempt) as attempt, r.run_at as "run_at?", coalesce(n.started_at, f.started_at) as started_at,
-            f.finished_at as "finished_at?", w.name as "worker?", coalesce(r.suspect, n.suspect) as suspect,
-            coalesce(r.crash_count, n.crash_count) as crash_count, coalesce(f.error, last.error) as error
+            j.enqueued_at as "enqueued_at!", case when r.id is not null then 'ready' else f.state end as state, coalesce(r.attempt, f.attempt) as attempt,
+            r.run_at as "run_at?", f.started_at as "started_at?", f.finished_at as "finished_at?", w.name as "worker?", r.suspect as "suspect?",
+            r.crash_count as "crash_count?", coalesce(f.error, last.error) as error
         from vtoc.job j
         left join vtoc.station s on s.id = j.station_id
         left join vtoc.job_ready r on r.id = j.id
-        left join vtoc.job_running n on n.id = j.id
         left join vtoc.job_finished f on f.id = j.id
-        left join vtoc.job_lease l on l.token = n.token
         left join lateral (select a.error, a.worker_id from vtoc.job_attempt a where a.job_id = j.id order by a.token desc limit 1) last on true
-        left join vtoc.worker w on w.id = coalesce(l.worker_id, f.worker_id, last.worker_id)
+        left join vtoc.worker w on w.id = coalesce(f.worker_id, last.worker_id)
         where j.id = any($1)"#,
         ids
     )
@@ -260,7 +268,7 @@ pub async fn job(database: &Database, scope: Scope, id: JobId) -> Result<Option<
                 return Ok(None);
             };
             let body = sqlx::query!(
-                r#"select j.payload, j.trace_parent, p.id as "parent_id?", p.enqueued_at as "parent_at?", f.output as "output?"
+                r#"select j.payload as "payload!", j.trace_parent, p.id as "parent_id?", p.enqueued_at as "parent_at?", f.output as "output?"
                 from vtoc.job j
                 left join vtoc.job p on p.id = j.parent_id
                 left join vtoc.job_finished f on f.id = j.id
@@ -270,6 +278,7 @@ pub async fn job(database: &Database, scope: Scope, id: JobId) -> Result<Option<
             .fetch_one(&mut *tx)
             .await?;
             let attempts = attempts_in(&mut tx, id).await?;
+            let running = running::of(&mut tx, scope, &[id.key()]).await?;
             let effects = sqlx::query_as!(
                 EffectView,
                 "select name, idempotency_key, method, host, status, elapsed_ms, recorded_at
@@ -285,7 +294,7 @@ pub async fn job(database: &Database, scope: Scope, id: JobId) -> Result<Option<
             let mut payload = body.payload;
             redact(&mut payload);
             let parent = body.parent_id.zip(body.parent_at).map(|(key, at)| JobId::new(key, at));
-            Ok(Some(JobDetail { job: row.view()?, payload, output: body.output, trace_parent: body.trace_parent, parent, attempts, effects }))
+            Ok(Some(JobDetail { job: row.view(&running)?, payload, output: body.output, trace_parent: body.trace_parent, parent, attempts, effects }))
         })
         .await
 }
@@ -298,7 +307,7 @@ pub async fn attempts(database: &Database, scope: Scope, id: JobId) -> Result<Op
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let seen = sqlx::query!("select enqueued_at from vtoc.job where id = $1", id.key())
+            let seen = sqlx::query!(r#"select enqueued_at as "enqueued_at!" from vtoc.job where id = $1"#, id.key())
                 .fetch_optional(&mut *tx)
                 .await?;
             if !seen.is_some_and(|job| id.matches(job.enqueued_at)) {

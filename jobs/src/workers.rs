@@ -100,7 +100,7 @@ pub async fn list(database: &Database) -> Result<Vec<WorkerView>, Error> {
             let rows = sqlx::query_as!(
                 WorkerView,
                 r#"select w.id, w.name, w.queues, w.concurrency, w.started_at, w.seen_at,
-                    (select count(*) from vtoc.job_lease l join vtoc.job_running r on r.token = l.token where l.worker_id = w.id) as "running!"
+                    (select count(*) from vtoc.job_running r where r.worker_id = w.id) as "running!"
                 from vtoc.worker w
                 where w.stopped_at is null and w.seen_at > (select vtoc.clock()) - interval '1 minute'
                 order by w.started_at

@@ -4,7 +4,8 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use apalis_core::{
@@ -14,24 +15,26 @@ use apalis_core::{
 };
 use futures::future::BoxFuture;
 use jobs::{JobId, queue::Fate};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::PollSemaphore;
 use tower::layer::util::Identity;
 
-use crate::{
-    engine::finisher::Results,
-    flights::{Boarded, Facts},
-};
+use crate::{engine::finisher::Results, flights::Boarded};
 
 /// The claimer's channel as apalis sees it.
 pub(crate) struct Claims {
     jobs: mpsc::Receiver<Boarded>,
+    /// Jobs that may run at once.
+    slots: PollSemaphore,
+    slot: Option<OwnedSemaphorePermit>,
     results: Results,
     closing: Option<BoxFuture<'static, ()>>,
 }
 
 impl Claims {
-    pub(crate) fn new(jobs: mpsc::Receiver<Boarded>, results: Results) -> Self {
-        Self { jobs, results, closing: None }
+    pub(crate) fn new(jobs: mpsc::Receiver<Boarded>, concurrency: usize, results: Results) -> Self {
+        let slots = PollSemaphore::new(Arc::new(Semaphore::new(concurrency)));
+        Self { jobs, slots, slot: None, results, closing: None }
     }
 
     /// Takes what was claimed and not started, to be released without burning an attempt.
@@ -41,7 +44,7 @@ impl Claims {
         let results = self.results.clone();
         Box::pin(async move {
             for job in unstarted {
-                results.settle(&Facts::of(&job.claimed), Fate::Interrupted).await;
+                results.settle(&job.flight, Fate::Interrupted).await;
             }
         })
     }
@@ -56,7 +59,14 @@ impl Backend for Claims {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        self.jobs.poll_recv(cx).map(|job| job.map(|job| Ok(TaskBuilder::new(job).build())))
+        if self.slot.is_none() {
+            self.slot = ready!(self.slots.poll_acquire(cx));
+        }
+        let job = ready!(self.jobs.poll_recv(cx));
+        Poll::Ready(job.map(|mut job| {
+            job.slot = self.slot.take();
+            Ok(TaskBuilder::new(job).build())
+        }))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {

@@ -2,7 +2,7 @@
 //! finisher and renewer meet.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::poll_fn,
     pin::pin,
     sync::{
@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jobs::queue::{Claimed, Fate};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use jobs::queue::{Claimed, Fate, Held};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// Why a running job's future is dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,65 +38,95 @@ impl CalledOff {
     }
 }
 
-/// A claimed job on its way through the handlers. Dropping `slot` frees one.
+/// A claimed job on its way through the handlers. Dropping `room` lets another be claimed, dropping `slot` lets one start.
 #[derive(Debug)]
 pub(crate) struct Boarded {
     pub(crate) claimed: Claimed,
-    pub(crate) called_off: watch::Receiver<Option<CalledOff>>,
+    pub(crate) flight: Arc<Flight>,
+    pub(crate) room: Option<OwnedSemaphorePermit>,
     pub(crate) slot: Option<OwnedSemaphorePermit>,
-    pub(crate) time_limit: Duration,
-    /// Whether the handler holds a thread at this moment.
-    pub(crate) on_thread: OnThread,
 }
 
-/// Whether a handler is being polled, and so holds a thread.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct OnThread(Arc<AtomicBool>);
+/// A job on board, as claimer, handler, renewer and finisher see it.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) held: Held,
+    pub(crate) time_limit: Duration,
+    boarded: Instant,
+    /// The handler has answered; its result waits to be written.
+    landed: AtomicBool,
+    /// The handler is being polled, and so holds a thread.
+    on_thread: AtomicBool,
+    called_off: Mutex<Option<CalledOff>>,
+    ring: Notify,
+}
 
-impl OnThread {
+impl Flight {
+    fn new(held: Held, time_limit: Duration) -> Self {
+        Self {
+            held,
+            time_limit,
+            boarded: Instant::now(),
+            landed: AtomicBool::new(false),
+            on_thread: AtomicBool::new(false),
+            called_off: Mutex::new(None),
+            ring: Notify::new(),
+        }
+    }
+
     /// Polls `work`, visibly.
-    pub(crate) async fn show<F: Future>(self, work: F) -> F::Output {
+    pub(crate) async fn show<F: Future>(&self, work: F) -> F::Output {
         let mut work = pin!(work);
         poll_fn(move |cx| {
-            self.0.store(true, Ordering::Release);
+            self.on_thread.store(true, Ordering::Release);
             let polled = work.as_mut().poll(cx);
-            self.0.store(false, Ordering::Release);
+            self.on_thread.store(false, Ordering::Release);
             polled
         })
         .await
     }
 
-    fn holds(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// The handler has answered. The lease is kept until the result is written.
+    pub(crate) fn land(&self) {
+        self.landed.store(true, Ordering::Release);
     }
-}
 
-/// What is known of a job wherever its result is decided.
-#[derive(Debug, Clone)]
-pub(crate) struct Facts {
-    pub(crate) key: i64,
-    pub(crate) token: i64,
-    pub(crate) kind: String,
-    pub(crate) attempt: i16,
-    pub(crate) attempts_max: i16,
-}
-
-impl Facts {
-    pub(crate) fn of(claimed: &Claimed) -> Self {
-        let Claimed { key, token, kind, attempt, attempts_max, .. } = claimed;
-        Self { key: *key, token: *token, kind: kind.clone(), attempt: *attempt, attempts_max: *attempts_max }
+    /// Why the job is to stop, if it is.
+    pub(crate) fn called_off(&self) -> Option<CalledOff> {
+        self.called_off.lock().expect("no holder of this lock panics").clone()
     }
-}
 
-#[derive(Debug)]
-struct Flight {
-    facts: Facts,
-    started: Instant,
-    time_limit: Duration,
-    /// The handler has answered; its result waits to be written.
-    landed: bool,
-    on_thread: OnThread,
-    call_off: watch::Sender<Option<CalledOff>>,
+    /// Waits until the job is to stop.
+    pub(crate) async fn until_called_off(&self) -> CalledOff {
+        loop {
+            // Before the look, so that no ring is missed between the two.
+            let ringing = self.ring.notified();
+            if let Some(why) = self.called_off() {
+                return why;
+            }
+            ringing.await;
+        }
+    }
+
+    /// Tells the handler to stop, unless it was told before.
+    fn call_off(&self, why: CalledOff) -> bool {
+        let mut called_off = self.called_off.lock().expect("no holder of this lock panics");
+        if called_off.is_some() {
+            return false;
+        }
+        *called_off = Some(why);
+        drop(called_off);
+        self.ring.notify_one();
+        true
+    }
+
+    fn is_landed(&self) -> bool {
+        self.landed.load(Ordering::Acquire)
+    }
+
+    fn holds_thread(&self) -> bool {
+        self.on_thread.load(Ordering::Acquire)
+    }
 }
 
 #[derive(Debug)]
@@ -108,10 +138,10 @@ struct Lease {
 #[derive(Debug, Default)]
 struct State {
     /// By job and token: a job may be back in the process before its last attempt has left.
-    flights: HashMap<(i64, i64), Flight>,
+    flights: HashMap<(i64, i64), Arc<Flight>>,
     leases: HashMap<i64, Lease>,
     /// Handlers that were overruled and may still hold their threads.
-    stuck: Vec<OnThread>,
+    stuck: Vec<Arc<Flight>>,
 }
 
 /// What the process counts.
@@ -142,48 +172,44 @@ impl Flights {
     /// Takes claimed jobs on board. `since` is when the claim was sent, so that the lease is never thought longer.
     pub(crate) fn board(
         &self,
-        claimed: Claimed,
-        slot: OwnedSemaphorePermit,
-        time_limit: Duration,
+        claimed: Vec<Claimed>,
+        time_limit: impl Fn(&str) -> Duration,
         since: Instant,
-    ) -> Boarded {
-        let (call_off, called_off) = watch::channel(None);
+    ) -> Vec<(Claimed, Arc<Flight>)> {
+        self.counters.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
         let mut state = self.state();
-        state.leases.entry(claimed.token).or_insert(Lease { jobs: 0, renewed: since }).jobs += 1;
-        let (facts, on_thread) = (Facts::of(&claimed), OnThread::default());
-        let flight = Flight {
-            facts,
-            started: Instant::now(),
-            time_limit,
-            landed: false,
-            on_thread: on_thread.clone(),
-            call_off,
+        let board = |claimed: Claimed| {
+            let held = &claimed.held;
+            state.leases.entry(held.token).or_insert(Lease { jobs: 0, renewed: since }).jobs += 1;
+            let flight = Arc::new(Flight::new(held.clone(), time_limit(&held.kind)));
+            state.flights.insert((held.key, held.token), Arc::clone(&flight));
+            (claimed, flight)
         };
-        state.flights.insert((claimed.key, claimed.token), flight);
-        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        Boarded { claimed, called_off, slot: Some(slot), time_limit, on_thread }
+        claimed.into_iter().map(board).collect()
     }
 
-    /// The handler has answered. The lease is kept until the result is written.
-    pub(crate) fn land(&self, key: i64, token: i64) {
-        if let Some(flight) = self.state().flights.get_mut(&(key, token)) {
-            flight.landed = true;
-        }
-    }
-
-    /// The job's result is written, or refused: it is off board, and with its last job a lease is no longer renewed.
+    /// The jobs' results are written, or refused: they are off board, and with its last job a lease is no longer renewed.
     /// Leaving twice is leaving once.
-    pub(crate) fn leave(&self, key: i64, token: i64) {
+    pub(crate) fn leave<'a>(&self, jobs: impl IntoIterator<Item = &'a Held>) {
         let mut state = self.state();
-        if state.flights.remove(&(key, token)).is_none() {
-            return;
-        }
-        if let Some(lease) = state.leases.get_mut(&token) {
-            lease.jobs = lease.jobs.saturating_sub(1);
-            if lease.jobs == 0 {
-                state.leases.remove(&token);
+        for held in jobs {
+            if state.flights.remove(&(held.key, held.token)).is_none() {
+                continue;
+            }
+            if let Some(lease) = state.leases.get_mut(&held.token) {
+                lease.jobs = lease.jobs.saturating_sub(1);
+                if lease.jobs == 0 {
+                    state.leases.remove(&held.token);
+                }
             }
         }
+    }
+
+    /// Which of these leases have no more jobs on board than so many.
+    pub(crate) fn with_at_most(&self, leases: impl Iterator<Item = (i64, usize)>) -> HashSet<i64> {
+        let state = self.state();
+        let last = |(token, jobs): &(i64, usize)| state.leases.get(token).is_none_or(|lease| lease.jobs <= *jobs);
+        leases.filter(last).map(|(token, _)| token).collect()
     }
 
     /// The tokens to renew.
@@ -192,7 +218,7 @@ impl Flights {
     }
 
     /// Notes which of `asked` still stood when they were renewed at `since`, and calls off the jobs of the others.
-    pub(crate) fn renewed(&self, asked: &[i64], held: &std::collections::HashSet<i64>, since: Instant) {
+    pub(crate) fn renewed(&self, asked: &[i64], held: &HashSet<i64>, since: Instant) {
         let mut state = self.state();
         for token in asked {
             if held.contains(token) {
@@ -216,51 +242,43 @@ impl Flights {
     }
 
     /// Jobs whose handler holds its thread `overtime` after its time limit. One that waits for a thread is not to blame.
-    pub(crate) fn overdue(&self, overtime: Duration) -> Vec<Facts> {
-        let late = |flight: &&Flight| {
-            !flight.landed && flight.on_thread.holds() && flight.started.elapsed() > flight.time_limit + overtime
+    pub(crate) fn overdue(&self, overtime: Duration) -> Vec<Arc<Flight>> {
+        let late = |flight: &&Arc<Flight>| {
+            !flight.is_landed() && flight.holds_thread() && flight.boarded.elapsed() > flight.time_limit + overtime
         };
-        self.state().flights.values().filter(late).map(|flight| flight.facts.clone()).collect()
+        self.state().flights.values().filter(late).cloned().collect()
     }
 
     /// A result was written in place of a handler that holds its thread: the job leaves, the handler stays.
-    pub(crate) fn overruled(&self, facts: &Facts) {
-        let mut state = self.state();
-        if let Some(flight) = state.flights.get(&(facts.key, facts.token)) {
-            let on_thread = flight.on_thread.clone();
-            state.stuck.push(on_thread);
-        }
-        drop(state);
-        self.leave(facts.key, facts.token);
+    pub(crate) fn overruled(&self, flight: &Arc<Flight>) {
+        self.state().stuck.push(Arc::clone(flight));
+        flight.call_off(CalledOff::Lost);
+        self.leave([&flight.held]);
     }
 
     /// How many threads overruled handlers still hold.
     pub(crate) fn stuck(&self) -> usize {
         let mut state = self.state();
-        state.stuck.retain(OnThread::holds);
+        state.stuck.retain(|flight| flight.holds_thread());
         state.stuck.len()
     }
 
     /// Jobs whose handler hasn't answered.
-    pub(crate) fn unanswered(&self) -> Vec<Facts> {
-        self.state().flights.values().filter(|flight| !flight.landed).map(|flight| flight.facts.clone()).collect()
+    pub(crate) fn unanswered(&self) -> Vec<Arc<Flight>> {
+        self.state().flights.values().filter(|flight| !flight.is_landed()).cloned().collect()
     }
 
     /// Tells one job's handler to stop.
     pub(crate) fn cancel(&self, key: i64, reason: &str) {
-        for flight in self.state().flights.values().filter(|flight| flight.facts.key == key) {
-            flight.call_off.send_replace(Some(CalledOff::Cancelled(reason.to_owned())));
+        for flight in self.state().flights.values().filter(|flight| flight.held.key == key) {
+            flight.call_off(CalledOff::Cancelled(reason.to_owned()));
         }
     }
 
     /// Tells every handler to stop.
     pub(crate) fn stop_all(&self) {
         for flight in self.state().flights.values() {
-            flight.call_off.send_if_modified(|called_off| {
-                let first = called_off.is_none();
-                called_off.get_or_insert(CalledOff::Stopping);
-                first
-            });
+            flight.call_off(CalledOff::Stopping);
         }
     }
 
@@ -273,14 +291,7 @@ impl Flights {
 impl State {
     /// Calls off the running jobs of a lease that is gone or going; true when there was one.
     fn call_off(&mut self, token: i64, why: &CalledOff) -> bool {
-        let mut any = false;
-        for flight in self.flights.values().filter(|flight| flight.facts.token == token && !flight.landed) {
-            any |= flight.call_off.send_if_modified(|called_off| {
-                let first = called_off.is_none();
-                called_off.get_or_insert_with(|| why.clone());
-                first
-            });
-        }
-        any
+        let running = |flight: &&Arc<Flight>| flight.held.token == token && !flight.is_landed();
+        self.flights.values().filter(running).fold(false, |any, flight| flight.call_off(why.clone()) | any)
     }
 }

@@ -70,7 +70,7 @@ pub async fn run(
     let stopped = tokio::spawn(moment_of(stop.clone()));
     let (parts, finisher, room) = Parts::new(config, kinds, services, stop)?;
     let renewer = parts.start_renewer(role)?;
-    let (jobs, claims) = mpsc::channel(parts.config.concurrency);
+    let (jobs, claims) = mpsc::channel(parts.config.concurrency + parts.config.limits.claim_max as usize);
     let engine = parts.start_engine(finisher, jobs, role)?;
     tokio::select! {
         worked = parts.work(claims, room) => worked?,
@@ -155,8 +155,8 @@ impl Parts {
     async fn abandon(&self) {
         let left = self.flights.unanswered();
         tracing::error!(jobs = left.len(), "handlers hold their threads beyond the drain: their jobs are given back");
-        for facts in left {
-            self.results.settle(&facts, Fate::Interrupted).await;
+        for flight in left {
+            self.results.settle(&flight, Fate::Interrupted).await;
         }
     }
 
@@ -222,7 +222,7 @@ impl Parts {
             outage: self.outage.clone(),
             results: self.results.clone(),
             bell,
-            slots: Arc::new(Semaphore::new(self.config.concurrency)),
+            room: Arc::new(Semaphore::new(self.config.concurrency)),
             jobs,
             stopping: self.stop.clone(),
         }
@@ -250,7 +250,7 @@ impl Parts {
     /// Runs the apalis worker until the process is told to stop and its jobs have ended or were called off.
     async fn work(&self, lane: mpsc::Receiver<Boarded>, room: Room) -> anyhow::Result<()> {
         let worker = WorkerBuilder::new(self.config.worker_id.to_string())
-            .backend(Claims::new(lane, self.results.clone()))
+            .backend(Claims::new(lane, self.config.concurrency, self.results.clone()))
             .parallelize(tokio::spawn)
             .layer(FateLayer { results: self.results.clone() })
             .layer(TraceLayer)

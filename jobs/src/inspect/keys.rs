@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{JobFilter, State};
-use crate::{Error, PageRequest, Tx};
+use super::{JobFilter, State, running};
+use crate::{Error, PageRequest, Scope, Tx};
 
 /// A job on a page; `at` is when it finished, in lists ordered by that.
 #[derive(Debug, sqlx::FromRow)]
@@ -15,14 +15,18 @@ pub(super) struct Key {
 /// The keys of one page, newest first: finished jobs by when they finished, others by when they were enqueued.
 pub(super) async fn page(
     tx: &mut Tx,
+    scope: Scope,
     filter: &JobFilter,
     request: &PageRequest,
     fetch: i64,
 ) -> Result<Vec<Key>, Error> {
     match filter.state {
-        None => by_enqueue(tx, "job", filter, request, fetch).await,
-        Some(State::Ready) => by_enqueue(tx, "job_ready", filter, request, fetch).await,
-        Some(State::Running) => by_enqueue(tx, "job_running", filter, request, fetch).await,
+        None => by_enqueue(tx, "job", None, filter, request, fetch).await,
+        Some(State::Ready) => by_enqueue(tx, "job_ready", None, filter, request, fetch).await,
+        Some(State::Running) => {
+            let running = running::all(tx, scope).await?;
+            by_enqueue(tx, "job", Some(&running), filter, request, fetch).await
+        }
         Some(State::Done) => by_finish(tx, "done", filter, request, fetch).await,
         Some(State::Dead) => by_finish(tx, "dead", filter, request, fetch).await,
         Some(State::Cancelled) => by_finish(tx, "cancelled", filter, request, fetch).await,
@@ -32,14 +36,16 @@ pub(super) async fn page(
 async fn by_enqueue(
     tx: &mut Tx,
     table: &'static str,
+    among: Option<&[i64]>,
     filter: &JobFilter,
     request: &PageRequest,
     fetch: i64,
 ) -> Result<Vec<Key>, Error> {
+    let among_which = if among.is_some() { "id = any($6)" } else { "$6::bigint[] is null" };
     let select = format!(
         "select id, null::timestamptz as at
         from vtoc.{table}
-        where ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
+        where {among_which} and ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
             and ($4::bigint is null or station_id = $4)
         order by id desc
         limit $5"
@@ -50,6 +56,7 @@ async fn by_enqueue(
         .bind(filter.queue.as_deref())
         .bind(filter.station.map(|station| station.0))
         .bind(fetch)
+        .bind(among)
         .fetch_all(&mut **tx)
         .await?)
 }

@@ -79,7 +79,7 @@ impl Cx {
     /// # Errors
     /// [`Failure::Hopeless`] when it has none.
     pub fn station(&self) -> Result<StationId, Failure> {
-        self.attempt.station.ok_or_else(|| Failure::Hopeless("the job belongs to no station".to_owned()))
+        self.attempt.held.station.ok_or_else(|| Failure::Hopeless("the job belongs to no station".to_owned()))
     }
 
     /// A job of kind `K` on this job's behalf and for its station.
@@ -87,7 +87,7 @@ impl Cx {
     /// # Errors
     /// As [`new_job`].
     pub fn follow_up<K: Kind>(&self, payload: &K) -> Result<NewJob, Error> {
-        let mut job = new_job(payload, self.attempt.station)?;
+        let mut job = new_job(payload, self.attempt.held.station)?;
         job.parent = Some(self.attempt.id);
         job.trace_parent.clone_from(&self.attempt.trace_parent);
         Ok(job)

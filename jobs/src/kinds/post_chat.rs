@@ -76,7 +76,7 @@ async fn record(tx: &mut Tx, attempt: &Attempt, key: &str, host: &str, elapsed_m
         on conflict (job_id, name) do nothing",
         attempt.id.key(),
         EFFECT,
-        attempt.station.map(|station| station.0),
+        attempt.held.station.map(|station| station.0),
         key,
         host,
         elapsed_ms

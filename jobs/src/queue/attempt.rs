@@ -1,12 +1,13 @@
-//! One attempt's hold on its job. A database effect first locks the row that carries the attempt's token, so that no
+//! One attempt's hold on its job. A database effect first locks the lease that carries the attempt's token, so that no
 //! sweep can lease the job to somebody else meanwhile, and commits with the job's completion or not at all.
 
 use serde_json::Value;
 
 use super::{
-    Claimed, Ending, NewJob, Outcome,
+    Claimed, Ending, Held, NewJob, Outcome,
     enqueue::{Enqueued, enqueue},
-    finish::finish_in,
+    finish::write,
+    settle::{self, Lease, Settled},
 };
 use crate::{
     Database, Error, JobId, Scope, StationId, Tx, Wake,
@@ -19,14 +20,8 @@ use crate::{
 pub struct Attempt {
     /// The job.
     pub id: JobId,
-    /// The claim's token.
-    pub token: i64,
-    /// Whose job it is.
-    pub station: Option<StationId>,
-    /// This attempt, from 1.
-    pub number: i16,
-    /// Attempts at most.
-    pub attempts_max: i16,
+    /// Its claim.
+    pub held: Held,
     /// W3C trace context.
     pub trace_parent: Option<String>,
     database: Database,
@@ -37,16 +32,7 @@ impl Attempt {
     /// The attempt that this claim began.
     #[must_use]
     pub fn new(claimed: &Claimed, database: Database, wake: Wake) -> Self {
-        Self {
-            id: claimed.id,
-            token: claimed.token,
-            station: claimed.station,
-            number: claimed.attempt,
-            attempts_max: claimed.attempts_max,
-            trace_parent: claimed.trace_parent.clone(),
-            database,
-            wake,
-        }
+        Self { id: claimed.id, held: claimed.held.clone(), trace_parent: claimed.trace_parent.clone(), database, wake }
     }
 
     /// The pool for reads of this attempt.
@@ -63,27 +49,19 @@ impl Attempt {
         self.database
             .bounded(async {
                 let mut tx = self.database.begin(Scope::Fleet).await?;
-                let held = sqlx::query!(
-                    "select 1 as held from vtoc.job_running where id = $1 and token = $2 for update",
-                    self.id.key(),
-                    self.token
-                )
-                .fetch_optional(&mut *tx)
-                .await?;
-                if held.is_none() {
-                    return Err(Error::Stale);
-                }
-                Ok(Locked { tx, attempt: self.clone(), woken: Vec::new() })
+                let lease = settle::lock(&mut tx, self.held.token, self.held.key).await?.ok_or(Error::Stale)?;
+                Ok(Locked { tx, attempt: self.clone(), lease, woken: Vec::new() })
             })
             .await
     }
 }
 
-/// A transaction that holds the job's row: in fleet scope, unless switched.
+/// A transaction that holds the job: in fleet scope, unless switched.
 #[derive(Debug)]
 pub struct Locked {
     tx: Tx,
     attempt: Attempt,
+    lease: Lease,
     woken: Vec<String>,
 }
 
@@ -120,11 +98,14 @@ impl Locked {
     ///
     /// # Errors
     /// [`Error::Unavailable`]: whether it was committed isn't known; the next attempt finds out.
-    pub async fn commit(self) -> Result<(), Error> {
-        let Self { tx, attempt, woken } = self;
-        attempt.database.bounded(tx.commit()).await?;
-        woken.iter().for_each(|queue| attempt.wake.hint(queue));
-        Ok(())
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let database = self.attempt.database.clone();
+        let unlocked = async {
+            as_fleet(&mut self.tx).await?;
+            settle::unlock(&mut self.tx, self.attempt.held.token, self.attempt.held.key).await
+        };
+        database.bounded(unlocked).await?;
+        self.close().await
     }
 
     /// Completes the job and commits it together with everything done here.
@@ -132,11 +113,20 @@ impl Locked {
     /// # Errors
     /// As [`Locked::commit`].
     pub async fn complete(mut self, output: Option<Value>) -> Result<(), Error> {
-        as_fleet(&mut self.tx).await?;
-        let outcome = Outcome { key: self.attempt.id.key(), token: self.attempt.token, ending: Ending::Done(output) };
-        if finish_in(&mut self.tx, &[outcome]).await?.is_empty() {
-            return Err(Error::Stale);
-        }
-        self.commit().await
+        let database = self.attempt.database.clone();
+        let completed = async {
+            as_fleet(&mut self.tx).await?;
+            let outcome = Outcome { held: self.attempt.held.clone(), ending: Ending::Done(output) };
+            write(&mut self.tx, &[Settled { outcome: &outcome, lease: self.lease }]).await
+        };
+        database.bounded(completed).await?;
+        self.close().await
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        let Self { tx, attempt, woken, .. } = self;
+        attempt.database.bounded(tx.commit()).await?;
+        woken.iter().for_each(|queue| attempt.wake.hint(queue));
+        Ok(())
     }
 }

@@ -28,8 +28,9 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let seen =
-                sqlx::query!("select enqueued_at from vtoc.job where id = $1", key).fetch_optional(&mut *tx).await?;
+            let seen = sqlx::query!(r#"select enqueued_at as "enqueued_at!" from vtoc.job where id = $1"#, key)
+                .fetch_optional(&mut *tx)
+                .await?;
             if !seen.is_some_and(|job| id.matches(job.enqueued_at)) {
                 tx.commit().await?;
                 return Ok(Cancelled::Unknown);

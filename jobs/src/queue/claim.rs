@@ -1,6 +1,6 @@
 //! Claiming: one statement takes as many jobs as there are free slots, under one lease with one token.
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -28,22 +28,10 @@ pub struct Claim<'a> {
 /// A job under a lease.
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// Its key.
-    pub key: i64,
+    /// What its end will be written with.
+    pub held: Held,
     /// What people call it.
     pub id: JobId,
-    /// The claim's token: fences every change.
-    pub token: i64,
-    /// The queue it came from.
-    pub queue: String,
-    /// What it does.
-    pub kind: String,
-    /// Whose it is.
-    pub station: Option<StationId>,
-    /// This attempt, from 1.
-    pub attempt: i16,
-    /// Attempts at most.
-    pub attempts_max: i16,
     /// When it was enqueued.
     pub enqueued_at: DateTime<Utc>,
     /// W3C trace context of whoever enqueued it.
@@ -52,35 +40,92 @@ pub struct Claimed {
     pub payload: Box<RawValue>,
 }
 
+/// A claimed job reads as what is held of it.
+impl Deref for Claimed {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.held
+    }
+}
+
+/// What is known of a running job wherever its end is decided.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The job.
+    pub key: i64,
+    /// The claim's token: fences every change.
+    pub token: i64,
+    /// How many jobs the claim took.
+    pub batch: i32,
+    /// The queue it came from.
+    pub queue: Arc<str>,
+    /// What it does.
+    pub kind: Arc<str>,
+    /// Whose it is.
+    pub station: Option<StationId>,
+    /// Higher first.
+    pub priority: i16,
+    /// This attempt, from 1.
+    pub attempt: i16,
+    /// Attempts at most.
+    pub attempts_max: i16,
+    /// Whether it holds a dedupe key.
+    pub keyed: bool,
+}
+
 struct ClaimedRow {
     key: i64,
     token: i64,
+    batch: i32,
     queue: String,
     kind: String,
     station_id: Option<i64>,
+    priority: i16,
     attempt: i16,
     attempts_max: i16,
+    keyed: bool,
     enqueued_at: DateTime<Utc>,
     trace_parent: Option<String>,
     payload: Json<Box<RawValue>>,
 }
 
-impl From<ClaimedRow> for Claimed {
-    fn from(row: ClaimedRow) -> Self {
-        Self {
+/// The few names that the many rows of a claim share.
+#[derive(Default)]
+struct Names(Vec<Arc<str>>);
+
+impl Names {
+    fn of(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = name.into();
+        self.0.push(Arc::clone(&new));
+        new
+    }
+}
+
+fn claimed(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
+    let mut names = Names::default();
+    let claimed = |row: ClaimedRow| Claimed {
+        held: Held {
             key: row.key,
-            id: JobId::new(row.key, row.enqueued_at),
             token: row.token,
-            queue: row.queue,
-            kind: row.kind,
+            batch: row.batch,
+            queue: names.of(&row.queue),
+            kind: names.of(&row.kind),
             station: row.station_id.map(StationId),
+            priority: row.priority,
             attempt: row.attempt,
             attempts_max: row.attempts_max,
-            enqueued_at: row.enqueued_at,
-            trace_parent: row.trace_parent,
-            payload: row.payload.0,
-        }
-    }
+            keyed: row.keyed,
+        },
+        id: JobId::new(row.key, row.enqueued_at),
+        enqueued_at: row.enqueued_at,
+        trace_parent: row.trace_parent,
+        payload: row.payload.0,
+    };
+    rows.into_iter().map(claimed).collect()
 }
 
 /// Takes up to `limit` due jobs: higher priority first, then the one that has been due longest.
@@ -110,25 +155,27 @@ pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed
                 taken as (
                     delete from vtoc.job_ready
                     where ctid = any(array(select ctid from picked))
-                    returning id, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count
+                    returning id, queue, kind, station_id, priority, run_at, keyed, attempt, attempts_max
                 ),
                 lease as (
-                    insert into vtoc.job_lease (token, worker_id, lease_until)
-                    select nextval('vtoc.lease_token'), $4, vtoc.clock() + $5
-                    where exists (select from taken)
-                    returning token
-                ),
-                running as (
-                    insert into vtoc.job_running (id, token, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count, started_at)
-                    select t.id, l.token, t.queue, t.kind, t.station_id, t.priority, t.keyed, t.suspect, t.attempt + 1, t.attempts_max, t.crash_count, vtoc.clock()
-                    from taken t
-                    cross join lease l
+                    insert into vtoc.job_lease (token, worker_id, lease_until, started_at, ids, attempts)
+                    select nextval('vtoc.lease_token'), $4, vtoc.clock() + $5, vtoc.clock(), array_agg(id), array_agg((attempt + 1)::smallint)
+                    from taken
+                    having count(*) > 0
+                    returning token, cardinality(ids) as batch
                 )
-                select t.id as key, l.token, t.queue, t.kind, t.station_id, (t.attempt + 1)::smallint as "attempt!", t.attempts_max, j.enqueued_at,
-                    j.trace_parent, j.payload as "payload: Json<Box<RawValue>>"
+                select t.id as key, l.token, l.batch as "batch!", t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as "attempt!",
+                    t.attempts_max, t.keyed, j.enqueued_at as "enqueued_at!", j.trace_parent, j.payload as "payload!: Json<Box<RawValue>>"
                 from taken t
                 cross join lease l
-                join vtoc.job j on j.id = t.id"#,
+                -- In both for the moment in which a day's bodies are moved.
+                cross join lateral (
+                    select enqueued_at, trace_parent, payload from vtoc.job_body where id = t.id
+                    union all
+                    select enqueued_at, trace_parent, payload from vtoc.job_kept where id = t.id
+                    limit 1
+                ) j
+                order by t.priority desc, t.run_at, t.id"#,
                 claim.queues,
                 claim.kinds,
                 i64::from(claim.limit),
@@ -138,7 +185,7 @@ pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed
             .fetch_all(&mut *tx)
             .await?;
             tx.commit().await?;
-            Ok(rows.into_iter().map(Claimed::from).collect())
+            Ok(claimed(rows))
         })
         .await
 }
@@ -164,25 +211,25 @@ pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Opt
                 taken as (
                     delete from vtoc.job_ready
                     where ctid = any(array(select ctid from picked))
-                    returning id, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count
+                    returning id, queue, kind, station_id, priority, keyed, attempt, attempts_max, crash_count
                 ),
                 lease as (
-                    insert into vtoc.job_lease (token, worker_id, lease_until)
-                    select nextval('vtoc.lease_token'), $3, vtoc.clock() + $4
-                    where exists (select from taken)
-                    returning token
-                ),
-                running as (
-                    insert into vtoc.job_running (id, token, queue, kind, station_id, priority, keyed, suspect, attempt, attempts_max, crash_count, started_at)
-                    select t.id, l.token, t.queue, t.kind, t.station_id, t.priority, t.keyed, t.suspect, t.attempt + 1, t.attempts_max, t.crash_count, vtoc.clock()
-                    from taken t
-                    cross join lease l
+                    insert into vtoc.job_lease (token, worker_id, lease_until, started_at, suspect, crash_count, ids, attempts)
+                    select nextval('vtoc.lease_token'), $3, vtoc.clock() + $4, vtoc.clock(), true, crash_count, array[id], array[(attempt + 1)::smallint]
+                    from taken
+                    returning token, cardinality(ids) as batch
                 )
-                select t.id as key, l.token, t.queue, t.kind, t.station_id, (t.attempt + 1)::smallint as "attempt!", t.attempts_max, j.enqueued_at,
-                    j.trace_parent, j.payload as "payload: Json<Box<RawValue>>"
+                select t.id as key, l.token, l.batch as "batch!", t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as "attempt!",
+                    t.attempts_max, t.keyed, j.enqueued_at as "enqueued_at!", j.trace_parent, j.payload as "payload!: Json<Box<RawValue>>"
                 from taken t
                 cross join lease l
-                join vtoc.job j on j.id = t.id"#,
+                -- In both for the moment in which a day's bodies are moved.
+                cross join lateral (
+                    select enqueued_at, trace_parent, payload from vtoc.job_body where id = t.id
+                    union all
+                    select enqueued_at, trace_parent, payload from vtoc.job_kept where id = t.id
+                    limit 1
+                ) j"#,
                 claim.queues,
                 claim.kinds,
                 claim.worker,
@@ -191,7 +238,7 @@ pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Opt
             .fetch_optional(&mut *tx)
             .await?;
             tx.commit().await?;
-            Ok(row.map(Claimed::from))
+            Ok(row.and_then(|row| claimed(vec![row]).pop()))
         })
         .await
 }
@@ -239,8 +286,7 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
                 called_off as (
                     select c.job_id, c.reason
                     from vtoc.job_cancel c
-                    join vtoc.job_running r on r.id = c.job_id
-                    join vtoc.job_lease l on l.token = r.token
+                    join vtoc.job_lease l on c.job_id = any(l.ids)
                     where l.worker_id = $1
                 )
                 select (select count(*) from promoted) as "promoted!",

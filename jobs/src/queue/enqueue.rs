@@ -64,12 +64,17 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
     }
     let columns = Columns::of(jobs)?;
     let rows = sqlx::query!(
-        r#"with given as materialized (
-            select u.position, nextval('vtoc.job_id') as id, vtoc.clock() as now, u.queue, u.kind, u.station_id, u.priority, u.delay, u.attempts_max,
+        r#"with today as materialized (
+            select vtoc.clock() as now
+        ),
+        -- The day above the number: see job_body.
+        given as materialized (
+            select u.position, (floor(extract(epoch from today.now) / 86400)::bigint << 40) | nextval('vtoc.job_id') as id, today.now, u.queue, u.kind, u.station_id, u.priority, u.delay, u.attempts_max,
                 u.dedupe_key, u.keep_for, u.parent_id, u.trace_parent, u.payload
             from unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::interval[], $6::smallint[], $7::text[], $8::interval[],
                 $9::bigint[], $10::text[], $11::jsonb[]) with ordinality
                 as u (queue, kind, station_id, priority, delay, attempts_max, dedupe_key, keep_for, parent_id, trace_parent, payload, position)
+            cross join today
         ),
         -- Sorted, so that two batches with the same keys wait for each other instead of deadlocking. Taking the row's lock
         -- either way keeps its job live until this transaction ends.
@@ -93,7 +98,7 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
             where given.dedupe_key is null or key.job_id = given.id
         ),
         body as (
-            insert into vtoc.job (id, enqueued_at, queue, kind, station_id, priority, attempts_max, dedupe_key, parent_id, trace_parent, payload)
+            insert into vtoc.job_body (id, enqueued_at, queue, kind, station_id, priority, attempts_max, dedupe_key, parent_id, trace_parent, payload)
             select id, now, queue, kind, station_id, priority, attempts_max, dedupe_key, parent_id, trace_parent, payload
             from fresh
         ),

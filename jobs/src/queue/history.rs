@@ -1,23 +1,28 @@
-//! The history's partitions: one a day of expiry, made before the first job can expire on it.
+//! Days: bodies lie in partitions by the day of their enqueue, the history in partitions by the day it expires. Both are
+//! made before the first row can need them; a row of a day that isn't there has no place.
 
 use super::RETENTION_OTHER_H;
 use crate::{Database, Error, Scope};
 
-/// Makes the partitions of all days that a job finishing within the next days may expire on. Days that are there stay as
-/// they are; workers that do this at the same time wait for each other.
+/// Days of enqueue that are made ahead.
+const BODY_DAYS: i32 = 7;
+
+/// Makes the partitions that are needed within the next days. Days that are there stay as they are; processes that do
+/// this at the same time wait for each other.
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
 pub async fn make_partitions(database: &Database) -> Result<(), Error> {
-    let days = RETENTION_OTHER_H / 24 + 3;
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
             sqlx::query!(
                 r#"select count(*) as "made!"
-                from generate_series(0, $1::int) as n
-                where vtoc.add_day_partition('vtoc.job_finished', ((select vtoc.clock()) at time zone 'UTC')::date + n)"#,
-                days
+                from (values ('vtoc.job_body', $1::int), ('vtoc.job_finished', $2::int)) as t (name, days)
+                cross join lateral generate_series(0, t.days) as n
+                where vtoc.add_day_partition(t.name, ((select vtoc.clock()) at time zone 'UTC')::date + n)"#,
+                BODY_DAYS,
+                RETENTION_OTHER_H / 24 + 3
             )
             .fetch_one(&mut *tx)
             .await?;

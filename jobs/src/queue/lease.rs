@@ -116,10 +116,11 @@ pub async fn clear_blame(database: &Database, stale: &[(i64, i64)]) -> Result<u6
                     where r.id = judged.job_id
                 ),
                 under_way as (
-                    update vtoc.job_running r
-                    set suspect = judged.suspect, crash_count = greatest(r.crash_count - 1, 0)
+                    -- A suspect is alone in its lease.
+                    update vtoc.job_lease l
+                    set suspect = judged.suspect, crash_count = greatest(l.crash_count - 1, 0)
                     from judged
-                    where r.id = judged.job_id
+                    where l.ids = array[judged.job_id]
                 )
                 select count(*) as "count!" from cleared"#,
                 &keys,

@@ -1,5 +1,5 @@
-//! The queue engine. A job has one narrow row that says where it stands (`job_ready`, `job_running`) or how it ended
-//! (`job_finished`) beside its immutable body (`job`). Every change to a running job is conditional on the token of the
+//! The queue engine. Where a job stands is said by a narrow row in `job_ready`, by its place in a row of `job_lease`, or at its
+//! end by a row in `job_finished`, beside its immutable body (`job`). Every change to a running job is conditional on the token of the
 //! claim that made it run. Nothing here knows what a job does, and nothing here waits: waiting is the worker's.
 
 pub mod attempt;
@@ -10,11 +10,12 @@ mod fate;
 pub mod finish;
 pub mod history;
 pub mod lease;
+mod settle;
 pub mod sweep;
 pub mod wake;
 
 pub use attempt::{Attempt, Locked};
-pub use claim::{Claim, Claimed, Look};
+pub use claim::{Claim, Claimed, Held, Look};
 pub use enqueue::{Dedupe, Enqueued, NewJob, enqueue};
 pub use fate::{Backoff, Fate, Fault};
 pub use finish::{Ending, Outcome};

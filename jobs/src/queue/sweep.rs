@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{CRASHES_MAX, RETENTION_OTHER_H, enqueue::interval};
+use super::{CRASHES_MAX, RETENTION_OTHER_H, enqueue::interval, finish::free_keys};
 use crate::{Database, Error, Scope, aftermath};
 
 /// What a sweep did.
@@ -24,122 +25,136 @@ pub struct Swept {
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
-#[expect(clippy::too_many_lines, reason = "one statement: what is taken back must be judged and moved at once")]
 pub async fn sweep(database: &Database, lease: Duration, blame: bool) -> Result<Swept, Error> {
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            let row = sqlx::query!(
-                r#"with expired as materialized (
-                    -- A dead process' leases are taken together, or the last of several jobs would look alone.
-                    select l.token, l.worker_id, coalesce(w.seen_at + $1 > vtoc.clock() or w.stopped_at is not null, false) as lives
-                    from vtoc.job_lease l
-                    left join vtoc.worker w on w.id = l.worker_id
-                    where l.lease_until < (select vtoc.clock())
-                        and (coalesce(w.seen_at + $1 > vtoc.clock(), false)
-                            or not exists (select from vtoc.job_lease other where other.worker_id = l.worker_id and other.lease_until >= (select vtoc.clock())))
-                    order by l.token
-                    limit 500
-                    for update of l skip locked
-                ),
-                in_flight as (
-                    select l.worker_id, count(*) as jobs
-                    from vtoc.job_running r
-                    join vtoc.job_lease l on l.token = r.token
-                    where l.worker_id in (select worker_id from expired)
-                    group by l.worker_id
-                ),
-                locked as (
-                    select r.id, e.worker_id, $2 and not e.lives as blamed, f.jobs
-                    from vtoc.job_running r
-                    join expired e on e.token = r.token
-                    join in_flight f on f.worker_id = e.worker_id
-                    for update of r skip locked
-                ),
-                gone as (
-                    delete from vtoc.job_running r
-                    using locked
-                    where r.id = locked.id
-                    returning r.*, locked.worker_id, locked.blamed, locked.jobs
-                ),
-                judged as (
-                    select gone.*, vtoc.clock() as now,
-                        blamed and jobs > 1 as newly_suspect,
-                        (crash_count + case when blamed and jobs = 1 then 1 else 0 end)::smallint as crashes
-                    from gone
-                ),
-                back as (
-                    insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, suspect, keyed, attempt, attempts_max, crash_count)
-                    select id, queue, kind, station_id, priority, now, true, suspect or blamed, keyed, attempt - 1, attempts_max, crashes
-                    from judged
-                    where crashes < $3
-                    returning id
-                ),
-                history as (
-                    insert into vtoc.job_finished (expires_at, id, state, queue, kind, station_id, attempt, started_at, finished_at, worker_id, error)
-                    select now + make_interval(hours => $4::int), id, 'dead', queue, kind, station_id, attempt, started_at, now, worker_id,
-                        'killed its worker ' || crashes || ' times'
-                    from judged
-                    where crashes >= $3
-                    returning id
-                ),
-                attempts as (
-                    insert into vtoc.job_attempt (job_id, token, attempt, station_id, worker_id, started_at, finished_at, outcome, error)
-                    select id, token, attempt, station_id, worker_id, started_at, now, case when blamed then 'crashed' else 'given_up' end,
-                        case when blamed and jobs = 1 then 'its process died with this job alone in it'
-                            when blamed then 'its process died with ' || jobs || ' jobs in it'
-                            else 'its lease ran out' end
-                    from judged
-                ),
-                -- In the order of enqueue, so that neither waits for the other in a circle.
-                held as materialized (
-                    select u.station_id, u.kind, u.key, u.keep_for
-                    from judged
-                    join vtoc.job_unique u on u.job_id = judged.id
-                    where judged.keyed and judged.crashes >= $3
-                    order by u.station_id, u.kind, u.key
-                    for update of u
-                ),
-                kept as (
-                    update vtoc.job_unique u
-                    set expires_at = vtoc.clock() + u.keep_for
-                    from held
-                    where held.keep_for is not null and u.station_id = held.station_id and u.kind = held.kind and u.key = held.key
-                ),
-                freed as (
-                    delete from vtoc.job_unique u
-                    using held
-                    where held.keep_for is null and u.station_id = held.station_id and u.kind = held.kind and u.key = held.key
-                ),
-                -- What is called off stays so while it may run again.
-                unheard as (
-                    delete from vtoc.job_cancel c
-                    where not exists (select from vtoc.job_running r where r.id = c.job_id)
-                        and not exists (select from vtoc.job_ready r where r.id = c.job_id)
-                ),
-                leases as (
-                    delete from vtoc.job_lease l
-                    using expired
-                    where l.token = expired.token
-                        and not exists (select from vtoc.job_running r where r.token = l.token and r.id not in (select id from gone))
-                )
-                select (select count(*) from back) as "again!",
-                    (select count(*) from judged where newly_suspect) as "suspects!",
-                    array(select id from history) as "dead!""#,
-                interval(lease),
-                blame,
-                CRASHES_MAX,
-                RETENTION_OTHER_H
-            )
-            .fetch_one(&mut *tx)
-            .await?;
-            if !row.dead.is_empty() {
-                aftermath::of(&mut tx, &row.dead).await?;
-            }
+            let expired = expired(&mut tx, lease).await?;
+            let swept = if expired.is_empty() { Swept::default() } else { take_back(&mut tx, &expired, blame).await? };
+            forget_unheard(&mut tx).await?;
             tx.commit().await?;
-            Ok(Swept { again: row.again, suspects: row.suspects, dead: i64::try_from(row.dead.len()).unwrap_or(i64::MAX) })
+            Ok(swept)
         })
         .await
+}
+
+/// A lease that ran out.
+struct Expired {
+    token: i64,
+    worker_id: Uuid,
+    /// Whether its process was seen within one lease, or ended in good order.
+    lives: bool,
+}
+
+/// Locks leases that ran out. Apart from taking their jobs back, which must see what the holders of these locks have committed;
+/// one that an effect holds at this moment is left to the next sweep.
+async fn expired(tx: &mut PgConnection, lease: Duration) -> Result<Vec<Expired>, Error> {
+    Ok(sqlx::query_as!(
+        Expired,
+        // A dead process' leases are taken together, or the last of several jobs would look alone.
+        r#"select l.token, l.worker_id, coalesce(w.seen_at + $1 > vtoc.clock() or w.stopped_at is not null, false) as "lives!"
+        from vtoc.job_lease l
+        left join vtoc.worker w on w.id = l.worker_id
+        where l.lease_until < (select vtoc.clock())
+            and (coalesce(w.seen_at + $1 > vtoc.clock(), false)
+                or not exists (select from vtoc.job_lease other where other.worker_id = l.worker_id and other.lease_until >= (select vtoc.clock())))
+        order by l.token
+        limit 500
+        for update of l skip locked"#,
+        interval(lease)
+    )
+    .fetch_all(&mut *tx)
+    .await?)
+}
+
+/// Puts the jobs of locked leases back, or among the dead, and ends the leases.
+#[expect(clippy::too_many_lines, reason = "one statement: what is taken back must be judged and moved at once")]
+async fn take_back(tx: &mut PgConnection, expired: &[Expired], blame: bool) -> Result<Swept, Error> {
+    let tokens: Vec<i64> = expired.iter().map(|lease| lease.token).collect();
+    let workers: Vec<Uuid> = expired.iter().map(|lease| lease.worker_id).collect();
+    let lives: Vec<bool> = expired.iter().map(|lease| lease.lives).collect();
+    let row = sqlx::query!(
+        r#"with expired as materialized (
+            select u.token, u.worker_id, $4 and not u.lives as blamed
+            from unnest($1::bigint[], $2::uuid[], $3::bool[]) as u (token, worker_id, lives)
+        ),
+        in_flight as materialized (
+            select r.*, count(*) over (partition by r.worker_id) as jobs
+            from vtoc.job_running r
+            where r.worker_id in (select worker_id from expired)
+        ),
+        leases as (
+            delete from vtoc.job_lease l
+            using expired
+            where l.token = expired.token
+        ),
+        marks as (
+            delete from vtoc.job_settled s
+            using expired
+            where s.token = expired.token
+        ),
+        judged as materialized (
+            select r.id, r.token, r.worker_id, r.started_at, r.attempt, r.suspect, r.jobs, e.blamed, vtoc.clock() as now,
+                e.blamed and r.jobs > 1 as newly_suspect,
+                (r.crash_count + case when e.blamed and r.jobs = 1 then 1 else 0 end)::smallint as crashes,
+                j.queue, j.kind, j.station_id, j.priority, j.attempts_max, j.dedupe_key is not null as keyed
+            from in_flight r
+            join expired e on e.token = r.token
+            cross join lateral (select * from vtoc.job where id = r.id limit 1) j
+        ),
+        back as (
+            insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, suspect, keyed, attempt, attempts_max, crash_count)
+            select id, queue, kind, station_id, priority, now, true, suspect or blamed, keyed, attempt - 1, attempts_max, crashes
+            from judged
+            where crashes < $5
+            returning id
+        ),
+        history as (
+            insert into vtoc.job_finished (expires_at, id, state, queue, kind, station_id, attempt, started_at, finished_at, worker_id, error)
+            select now + make_interval(hours => $6::int), id, 'dead', queue, kind, station_id, attempt, started_at, now, worker_id,
+                'killed its worker ' || crashes || ' times'
+            from judged
+            where crashes >= $5
+            returning id
+        ),
+        attempts as (
+            insert into vtoc.job_attempt (job_id, token, attempt, station_id, worker_id, started_at, finished_at, outcome, error)
+            select id, token, attempt, station_id, worker_id, started_at, now, case when blamed then 'crashed' else 'given_up' end,
+                case when blamed and jobs = 1 then 'its process died with this job alone in it'
+                    when blamed then 'its process died with ' || jobs || ' jobs in it'
+                    else 'its lease ran out' end
+            from judged
+        )
+        select (select count(*) from back) as "again!",
+            (select count(*) from judged where newly_suspect) as "suspects!",
+            array(select id from history) as "dead!",
+            array(select id from judged where keyed and crashes >= $5) as "keyed!""#,
+        &tokens,
+        &workers,
+        &lives,
+        blame,
+        CRASHES_MAX,
+        RETENTION_OTHER_H
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    free_keys(tx, &row.keyed).await?;
+    if !row.dead.is_empty() {
+        aftermath::of(tx, &row.dead).await?;
+    }
+    Ok(Swept { again: row.again, suspects: row.suspects, dead: i64::try_from(row.dead.len()).unwrap_or(i64::MAX) })
+}
+
+/// Requests to call jobs off that have ended otherwise. What is called off stays so while it may run again.
+async fn forget_unheard(tx: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query!(
+        "delete from vtoc.job_cancel c
+        where not exists (select from vtoc.job_running r where r.id = c.job_id)
+            and not exists (select from vtoc.job_ready r where r.id = c.job_id)"
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
 }
 
 /// Ends the leases of a process that is known to be dead, so that the next sweep needn't wait for them.

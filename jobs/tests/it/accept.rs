@@ -75,7 +75,7 @@ async fn a_run_is_receipt_audit_and_job_in_one() {
     let whole = format!(
         "select count(*) from vtoc.receipt r
         join vtoc.audit a on a.job_id = r.job_id and a.station_id = r.station_id
-        join vtoc.job j on j.id = {} and j.payload ->> 'audit_id' = a.id::text and j.station_id = r.station_id
+        join vtoc.job_body j on j.id = {} and j.payload ->> 'audit_id' = a.id::text and j.station_id = r.station_id
         where r.id = '{receipt_id}' and r.job_id = '{job_id}' and r.verdict = 'accepted' and r.xmin = j.xmin and a.xmin = j.xmin
             and a.status = 'queued' and a.initiator_id = 'u-1' and a.channel_slug = 'toc-s1' and j.kind = 'run_playbook'
             and a.action_input ->> 'window' = j.payload -> 'parameters' ->> 'window'",
@@ -168,7 +168,7 @@ async fn an_ignored_delivery_has_a_receipt_and_its_repeat_the_same_reason() {
 #[tokio::test]
 async fn a_transaction_that_fails_leaves_neither_receipt_nor_job_and_the_retry_is_new() {
     let hall = Hall::new().await;
-    for table in ["job", "audit", "receipt"] {
+    for table in ["job_body", "audit", "receipt"] {
         let failing = format!(
             "create function vtoc.cut_off() returns trigger language plpgsql security definer
                 as 'begin perform pg_terminate_backend(pg_backend_pid()); return new; end';

@@ -107,16 +107,13 @@ async fn a_job_claimed_at_the_same_moment_is_asked_to_stop_not_taken_for_finishe
     let fleet = Fleet::new().await;
     let id = fleet.enqueue(&[job()]).await[0].id;
     let mut claiming = fleet.begin().await;
-    let lease = format!(
-        "insert into vtoc.job_lease (token, worker_id, lease_until) values (77, '{}', vtoc.clock() + interval '30 s')",
+    let take = format!(
+        "with taken as (delete from vtoc.job_ready returning *)
+        insert into vtoc.job_lease (token, worker_id, lease_until, started_at, ids, attempts)
+        select 77, '{}', vtoc.clock() + interval '30 s', vtoc.clock(), array[id], array[attempt + 1] from taken",
         fleet.worker
     );
-    let take = "with taken as (delete from vtoc.job_ready returning *)
-        insert into vtoc.job_running (id, token, queue, kind, priority, keyed, suspect, attempt, attempts_max, crash_count, started_at)
-        select id, 77, queue, kind, priority, keyed, suspect, attempt + 1, attempts_max, crash_count, vtoc.clock() from taken";
-    for statement in [lease.as_str(), take] {
-        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut *claiming).await.unwrap();
-    }
+    sqlx::query(sqlx::AssertSqlSafe(take)).execute(&mut *claiming).await.unwrap();
     let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let (cancelled, ()) = tokio::join!(called_off(&fleet, id), async {
         eventually("the cancel waits for the claim", Duration::from_secs(4), async || {

@@ -17,20 +17,14 @@ type Table = (&'static str, &'static str, &'static str, &'static str, Rights);
 
 const TABLES: [Table; 14] = [
     ("station", "id", "slug, callsign, role, default_channel", "'new-{n}', 'NEW', 'ops', 'c'", LOOKS),
-    ("job", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", ADDS),
+    ("job_body", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", ADDS),
+    ("job_kept", "station_id", "id, queue, kind, attempts_max, payload", "{n}, 'q', 'k', 1, '{}'", LOOKS),
     (
         "job_ready",
         "station_id",
         "id, queue, kind, priority, run_at, due, keyed, attempts_max",
         "{n}, 'q', 'k', 0, now(), true, false, 1",
         ADDS,
-    ),
-    (
-        "job_running",
-        "station_id",
-        "id, token, queue, kind, priority, keyed, suspect, attempt, attempts_max, crash_count, started_at",
-        "{n}, 1, 'q', 'k', 0, false, false, 1, 1, 0, now()",
-        LOOKS,
     ),
     (
         "job_finished",
@@ -87,10 +81,9 @@ const TABLES: [Table; 14] = [
 ];
 
 /// Tables that no station has any business in, whatever is in them.
-const FLEET_ONLY: [&str; 3] = ["token", "receipt_key", "job_cancel"];
-/// Tables of which a station may read two columns, to tell which process has its job.
-const GLIMPSES: [(&str, &str, &str); 2] =
-    [("worker", "id, name", "pid"), ("job_lease", "token, worker_id", "lease_until")];
+const FLEET_ONLY: [&str; 5] = ["token", "receipt_key", "job_cancel", "job_lease", "job_settled"];
+/// Tables of which a station may read some columns: which process has its job, where its job's body is.
+const GLIMPSES: [(&str, &str, &str); 2] = [("worker", "id, name", "pid"), ("job_floor", "id", "single")];
 
 struct Plane {
     base: TestDatabase,
@@ -121,7 +114,7 @@ impl Plane {
                 .await;
             }
         }
-        base.execute("insert into vtoc.job (queue, kind, attempts_max, payload) values ('q', 'k', 1, '{}')").await;
+        base.execute("insert into vtoc.job_body (queue, kind, attempts_max, payload) values ('q', 'k', 1, '{}')").await;
         Self { base, own, other }
     }
 
@@ -182,8 +175,9 @@ async fn the_fleets_own_rows_are_no_stations() {
     let plane = Plane::new().await;
     let mut trespasser = plane.trespasser(Some(plane.own)).await;
     assert_eq!(trespasser.tries("select from vtoc.job where station_id is null").await, Answer::Rows(0));
-    let insert = "insert into vtoc.job (queue, kind, attempts_max, payload) values ('q', 'k', 1, '{}')";
+    let insert = "insert into vtoc.job_body (queue, kind, attempts_max, payload) values ('q', 'k', 1, '{}')";
     assert_eq!(trespasser.tries(insert).await, Answer::Refused);
+    assert_eq!(trespasser.tries("select from vtoc.job_running").await, Answer::Refused);
     let key = "insert into vtoc.job_unique (station_id, kind, key, job_id, enqueued_at) values (0, 'k', 'k', 1, now())";
     assert_eq!(trespasser.tries(key).await, Answer::Refused);
     let give = format!("update vtoc.job_unique set station_id = {}", plane.other.0);

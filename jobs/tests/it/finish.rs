@@ -9,7 +9,7 @@ use jobs::{
 };
 use serde_json::{Value, json};
 
-use crate::fleet::{Fleet, done, ended, job, lane};
+use crate::fleet::{Fleet, done, ended, job, lane, stale};
 
 async fn detail(fleet: &Fleet, id: JobId) -> JobDetail {
     inspect::job(fleet.database(), Scope::Fleet, id).await.unwrap().unwrap()
@@ -104,12 +104,11 @@ async fn an_interrupted_job_may_run_at_once() {
 async fn a_stale_token_writes_nothing_and_is_told_from_the_rest() {
     let fleet = Fleet::new().await;
     let (good, other) = (fleet.running(job()).await, fleet.running(job()).await);
-    let stale = |ending| Outcome { token: other.token + 1000, ..ended(&other, ending) };
     for ending in [Ending::Done(None), again(0, true, "retry"), Ending::Dead { outcome: "dead", error: String::new() }]
     {
-        assert!(fleet.finish(&[stale(ending)]).await.is_empty());
+        assert!(fleet.finish(&[stale(&other, ending)]).await.is_empty());
     }
-    let written = fleet.finish(&[stale(Ending::Done(None)), done(&good)]).await;
+    let written = fleet.finish(&[stale(&other, Ending::Done(None)), done(&good)]).await;
     assert_eq!(written.into_iter().collect::<Vec<_>>(), [good.key]);
     assert_eq!(fleet.census().await, (0, 1, 1));
     assert_eq!(fleet.base.count("select count(*) from vtoc.job_attempt").await, 0);

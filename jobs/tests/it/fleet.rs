@@ -153,7 +153,14 @@ pub(crate) fn keyed(key: &str, keep_for: Option<Duration>) -> NewJob {
 }
 
 pub(crate) fn ended(claimed: &Claimed, ending: Ending) -> Outcome {
-    Outcome { key: claimed.key, token: claimed.token, ending }
+    Outcome { held: claimed.held.clone(), ending }
+}
+
+/// A result that comes under a token of no lease.
+pub(crate) fn stale(claimed: &Claimed, ending: Ending) -> Outcome {
+    let mut outcome = ended(claimed, ending);
+    outcome.held.token += 1_000;
+    outcome
 }
 
 pub(crate) fn done(claimed: &Claimed) -> Outcome {

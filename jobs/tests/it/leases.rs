@@ -5,13 +5,13 @@ use std::time::Duration;
 use jobs::{
     ConnectOptions,
     queue::{
-        Ending, Outcome,
+        Ending,
         lease::Renewer,
         sweep::{report_death, sweep},
     },
 };
 
-use crate::fleet::{Fleet, LEASE, done, ended, job};
+use crate::fleet::{Fleet, LEASE, done, ended, job, stale};
 
 const PAST_LEASE_S: i64 = 40;
 
@@ -107,10 +107,10 @@ async fn two_sweeps_at_once_take_each_job_back_once() {
 #[tokio::test]
 async fn a_renewer_overrules_a_handler_that_holds_its_thread() {
     let fleet = Fleet::new().await;
-    let (slow, stale) = (fleet.running(job()).await, fleet.running(job()).await);
+    let (slow, late) = (fleet.running(job()).await, fleet.running(job()).await);
     let timed_out =
         || Ending::Again { delay: Duration::ZERO, burned: true, outcome: "timed_out", error: Some("60 s".to_owned()) };
-    let outcomes = [ended(&slow, timed_out()), Outcome { token: 0, ..ended(&stale, timed_out()) }];
+    let outcomes = [ended(&slow, timed_out()), stale(&late, timed_out())];
     renewer(&fleet).await.overrule(&outcomes).await.unwrap();
     assert_eq!(fleet.census().await, (1, 1, 0));
     assert!(fleet.finish(&[done(&slow)]).await.is_empty(), "its own result comes too late");

@@ -82,7 +82,7 @@ impl Asked {
     }
 
     async fn ends(&self, ending: Ending) {
-        let outcome = Outcome { key: self.claimed.key, token: self.claimed.token, ending };
+        let outcome = Outcome { held: self.claimed.held.clone(), ending };
         assert_eq!(finish(self.database(), &[outcome], &[]).await.unwrap().len(), 1);
     }
 

@@ -190,7 +190,7 @@ async fn two_killers_keys_are_freed_while_they_are_asked_for_without_a_deadlock(
     for process in [fleet.worker, fleet.process().await] {
         fleet.claim_as(process, 1).await;
     }
-    fleet.base.execute("update vtoc.job_running set crash_count = 2").await;
+    fleet.base.execute("update vtoc.job_lease set crash_count = 2").await;
     fleet.pass(100).await;
     let within = Duration::from_secs(4);
     let waiting =

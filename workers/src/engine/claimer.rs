@@ -1,8 +1,8 @@
-//! The claimer: fills free slots, and only those. It claims when it is told that there is work and goes on at once while
-//! claims come back full.
+//! The claimer: fills free slots, and claims ahead of them only what will be done within a few milliseconds. It claims when it
+//! is told that there is work and goes on at once while claims come back full.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,11 +21,15 @@ use uuid::Uuid;
 use super::{finisher::Results, outage::Outage};
 use crate::{
     config::Limits,
-    flights::{Boarded, Facts, Flights},
+    flights::{Boarded, Flights},
 };
 
-/// While there is a backlog, how long to wait for more slots before claiming for a few.
+/// While there is a backlog, how long to wait for more room before claiming for a little.
 const GATHER: Duration = Duration::from_millis(2);
+/// How much work is claimed ahead of a free slot: what this process does in that time. Of long jobs that is none.
+const AHEAD: Duration = Duration::from_millis(10);
+/// How often the pace is taken.
+const PACE_EVERY: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Debug)]
@@ -41,15 +45,24 @@ pub(crate) struct Claimer {
     pub(crate) results: Results,
     /// Rung when there may be work.
     pub(crate) bell: Arc<Notify>,
-    pub(crate) slots: Arc<Semaphore>,
+    /// One permit for each slot, and for each job that may be claimed ahead.
+    pub(crate) room: Arc<Semaphore>,
     pub(crate) jobs: mpsc::Sender<Boarded>,
     pub(crate) stopping: CancellationToken,
+}
+
+/// How fast this process works, and so how far ahead it claims.
+struct Pace {
+    taken: Instant,
+    finished: u64,
+    ahead: usize,
 }
 
 impl Claimer {
     /// Claims until the process is told to stop.
     pub(crate) async fn run(self) {
         let names = self.kinds.names();
+        let mut pace = Pace { taken: Instant::now(), finished: 0, ahead: 0 };
         let mut backlog = false;
         loop {
             if !backlog {
@@ -58,66 +71,83 @@ impl Claimer {
                     () = self.bell.notified() => {}
                 }
             }
-            let slots = tokio::select! {
+            self.keep_pace(&mut pace);
+            let room = tokio::select! {
                 () = self.stopping.cancelled() => return,
-                slots = self.free_slots(backlog) => slots,
+                room = self.free_room(backlog, self.concurrency + pace.ahead) => room,
             };
             // Not inside the select: a claim that was sent must be heard out, or its jobs wait for their lease to end.
-            backlog = self.fill(&names, slots).await;
+            backlog = self.fill(&names, room).await;
         }
     }
 
-    /// Waits for a free slot; while there is a backlog, a moment longer for more of them.
-    async fn free_slots(&self, backlog: bool) -> OwnedSemaphorePermit {
-        let acquire =
-            |slots: usize| Arc::clone(&self.slots).acquire_many_owned(u32::try_from(slots).unwrap_or(u32::MAX));
-        let many = (self.concurrency / 2).max(1);
+    /// Makes as much room beyond the slots as jobs end while a claim is under way.
+    fn keep_pace(&self, pace: &mut Pace) {
+        let elapsed = pace.taken.elapsed();
+        if elapsed < PACE_EVERY {
+            return;
+        }
+        let finished = self.flights.counters.finished.load(Ordering::Relaxed);
+        let ended = u32::try_from(finished - pace.finished).unwrap_or(u32::MAX);
+        let wish = f64::from(ended) * AHEAD.as_secs_f64() / elapsed.as_secs_f64();
+        let wish = usize::try_from(wish as u64).unwrap_or(usize::MAX).min(self.limits.claim_max as usize);
+        if wish > pace.ahead {
+            self.room.add_permits(wish - pace.ahead);
+            pace.ahead = wish;
+        } else {
+            pace.ahead -= self.room.forget_permits(pace.ahead - wish);
+        }
+        (pace.taken, pace.finished) = (Instant::now(), finished);
+    }
+
+    /// Waits for room; while there is a backlog, a moment longer for more of it.
+    async fn free_room(&self, backlog: bool, all: usize) -> OwnedSemaphorePermit {
+        let acquire = |room: usize| Arc::clone(&self.room).acquire_many_owned(u32::try_from(room).unwrap_or(u32::MAX));
+        let claim_max = self.limits.claim_max as usize;
+        let many = (all / 2).clamp(1, claim_max);
         let gathered = if backlog { tokio::time::timeout(GATHER, acquire(many)).await.ok() } else { None };
-        let mut slots = match gathered {
-            Some(slots) => slots,
+        let mut room = match gathered {
+            Some(room) => room,
             None => acquire(1).await,
         }
         .expect("the semaphore is never closed");
-        let claim_max = self.limits.claim_max as usize;
-        let more = self.slots.available_permits().min(claim_max.saturating_sub(slots.num_permits()));
-        if let Ok(more) = Arc::clone(&self.slots).try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
-            slots.merge(more);
+        let more = self.room.available_permits().min(claim_max.saturating_sub(room.num_permits()));
+        if let Ok(more) = Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
+            room.merge(more);
         }
-        slots
+        room
     }
 
-    /// Claims for `slots`; true when there may be more where that came from.
-    async fn fill(&self, names: &[String], mut slots: OwnedSemaphorePermit) -> bool {
-        let limit = u32::try_from(slots.num_permits()).unwrap_or(u32::MAX);
+    /// Claims for `room`; true when there may be more where that came from.
+    async fn fill(&self, names: &[String], room: OwnedSemaphorePermit) -> bool {
+        let limit = u32::try_from(room.num_permits()).unwrap_or(u32::MAX);
         let since = Instant::now();
         let request =
             Claim { worker: self.worker, queues: &self.queues, kinds: names, limit, lease: self.limits.lease };
-        let claimed = match claim(&self.database, &request).await {
-            Ok(claimed) => claimed,
+        match claim(&self.database, &request).await {
+            Ok(claimed) => {
+                let full = claimed.len() == limit as usize;
+                self.send(claimed, room, since).await;
+                full
+            }
             Err(error) => {
                 self.outage.note(&error);
                 tracing::warn!(%error, "a claim failed; the next follows with the next poll");
-                return false;
+                false
             }
-        };
-        let full = claimed.len() == limit as usize;
-        for job in claimed {
-            let slot = slots.split(1).expect("a claim answers with no more jobs than it asked for");
-            self.send(job, slot, since).await;
         }
-        full
     }
 
     /// Runs suspects, one after another and never two at once, until none is left; then lets the process end.
     pub(crate) async fn run_suspects(self) {
         let names = self.kinds.names();
         while !self.stopping.is_cancelled() {
-            let slot = self.free_slots(false).await;
+            let room = self.free_room(false, 1).await;
             let since = Instant::now();
             let request =
                 Claim { worker: self.worker, queues: &self.queues, kinds: &names, limit: 1, lease: self.limits.lease };
             match claim_suspect(&self.database, &request).await {
-                Ok(Some(job)) => self.send(job, slot, since).await,
+                Ok(Some(job)) => self.send(vec![job], room, since).await,
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(%error, "no suspect can be claimed now");
@@ -126,17 +156,21 @@ impl Claimer {
             }
         }
         // The only slot is free again once the last result is with the finisher.
-        drop(self.free_slots(false).await);
+        drop(self.free_room(false, 1).await);
         self.stopping.cancel();
     }
 
-    /// Takes a job on board and hands it to the handlers.
-    async fn send(&self, job: Claimed, slot: OwnedSemaphorePermit, since: Instant) {
-        let time_limit = self.kinds.get(&job.kind).map_or(Duration::from_secs(60), |kind| kind.policy.time_limit);
-        let boarded = self.flights.board(job, slot, time_limit, since);
-        if let Err(refused) = self.jobs.send(boarded).await {
-            // The lane has closed: the process is stopping.
-            self.results.settle(&Facts::of(&refused.0.claimed), Fate::Interrupted).await;
+    /// Takes jobs on board and hands them to the handlers.
+    async fn send(&self, claimed: Vec<Claimed>, mut room: OwnedSemaphorePermit, since: Instant) {
+        let time_limit =
+            |kind: &str| self.kinds.get(kind).map_or(Duration::from_secs(60), |kind| kind.policy.time_limit);
+        for (claimed, flight) in self.flights.board(claimed, time_limit, since) {
+            let room = room.split(1).expect("a claim answers with no more jobs than it asked for");
+            let boarded = Boarded { claimed, flight, room: Some(room), slot: None };
+            if let Err(refused) = self.jobs.send(boarded).await {
+                // The lane has closed: the process is stopping.
+                self.results.settle(&refused.0.flight, Fate::Interrupted).await;
+            }
         }
     }
 }

@@ -2,12 +2,15 @@
 //! blocks its thread can't stop it. When it can't renew in time it gives the jobs up before somebody else may take them;
 //! when a handler ignores its time limit it writes the failed attempt itself.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jobs::{
     ConnectOptions, Error,
     kinds::Kinds,
-    queue::{Fate, Fault, Outcome, lease},
+    queue::{Fate, Fault, Held, Outcome, lease},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -15,7 +18,7 @@ use uuid::Uuid;
 use super::outage::Outage;
 use crate::{
     config::Limits,
-    flights::{Facts, Flights},
+    flights::{Flight, Flights},
 };
 
 /// See the module.
@@ -40,11 +43,7 @@ impl Renewer {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(
-        self,
-        kinds: std::sync::Arc<Kinds>,
-        threads: usize,
-    ) -> std::io::Result<std::thread::JoinHandle<()>> {
+    pub(crate) fn start(self, kinds: Arc<Kinds>, threads: usize) -> std::io::Result<std::thread::JoinHandle<()>> {
         std::thread::Builder::new().name("vtoc-renewer".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -99,17 +98,17 @@ impl Renewer {
     /// Writes the failed attempts of handlers that hold their thread beyond their time limit.
     async fn overrule(&self, line: &mut Option<lease::Renewer>, kinds: &Kinds) {
         let overdue = self.flights.overdue(self.limits.overtime);
-        let fate = |facts: &Facts| {
+        let fate = |held: &Held| {
             tracing::error!(
-                job.key = facts.key,
-                job.kind = facts.kind,
+                job.key = held.key,
+                job.kind = &*held.kind,
                 "a handler holds its thread beyond its time limit: the attempt has failed"
             );
             let error = "held its thread beyond its time limit".to_owned();
             Fate::Retry { error, after: None, fault: Fault::TimedOut }
         };
         if self.write(line, kinds, &overdue, fate).await {
-            overdue.iter().for_each(|facts| self.flights.overruled(facts));
+            overdue.iter().for_each(|flight| self.flights.overruled(flight));
         }
     }
 
@@ -118,7 +117,7 @@ impl Renewer {
         tracing::error!("every thread of this process is held by a handler: it gives its other jobs back and ends");
         let unanswered = self.flights.unanswered();
         if self.write(line, kinds, &unanswered, |_| Fate::Interrupted).await {
-            unanswered.iter().for_each(|facts| self.flights.leave(facts.key, facts.token));
+            self.flights.leave(unanswered.iter().map(|flight| &flight.held));
         }
         // What has landed is the finisher's, which has a thread of its own.
         let patience = Instant::now();
@@ -132,16 +131,17 @@ impl Renewer {
         &self,
         line: &mut Option<lease::Renewer>,
         kinds: &Kinds,
-        jobs: &[Facts],
-        fate: impl Fn(&Facts) -> Fate,
+        jobs: &[Arc<Flight>],
+        fate: impl Fn(&Held) -> Fate,
     ) -> bool {
         if jobs.is_empty() {
             return true;
         }
-        let outcome = |facts: &Facts| {
-            let backoff = kinds.get(&facts.kind)?.policy.backoff;
-            let ending = fate(facts).ending(&backoff, facts.attempt, facts.attempts_max, rand::random())?;
-            Some(Outcome { key: facts.key, token: facts.token, ending })
+        let outcome = |flight: &Arc<Flight>| {
+            let held = &flight.held;
+            let backoff = kinds.get(&held.kind)?.policy.backoff;
+            let ending = fate(held).ending(&backoff, held.attempt, held.attempts_max, rand::random())?;
+            Some(Outcome { held: held.clone(), ending })
         };
         let outcomes: Vec<Outcome> = jobs.iter().filter_map(outcome).collect();
         let written = match self.line(line).await {

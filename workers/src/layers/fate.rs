@@ -1,18 +1,17 @@
 //! The outermost layer: turns whatever came of a job into its fate and hands it to the finisher. It never fails, and it
 //! frees the slot only when the finisher has the result.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use apalis_core::{error::BoxDynError, task::Task};
 use futures::future::BoxFuture;
 use jobs::queue::{Fate, Fault};
-use tokio::sync::watch;
 use tower::{Layer, Service};
 
-use crate::{
-    engine::finisher::Results,
-    flights::{Boarded, CalledOff, Facts},
-};
+use crate::{engine::finisher::Results, flights::Boarded};
 
 /// Adds [`FateService`].
 #[derive(Debug, Clone)]
@@ -49,32 +48,22 @@ where
     }
 
     fn call(&mut self, mut task: Task<Boarded>) -> Self::Future {
-        let mut called_off = task.args.called_off.clone();
-        let facts = Facts::of(&task.args.claimed);
-        let slot = task.args.slot.take();
+        let flight = Arc::clone(&task.args.flight);
+        let (room, slot) = (task.args.room.take(), task.args.slot.take());
         let results = self.results.clone();
-        let running = task.args.on_thread.clone().show(self.inner.call(task));
+        let running = self.inner.call(task);
         Box::pin(async move {
-            let fate = tokio::select! {
-                biased;
-                why = until_called_off(&mut called_off) => why.fate(),
-                outcome = running => outcome.unwrap_or_else(|error| Fate::Retry { error: error.to_string(), after: None, fault: Fault::Panicked }),
+            let fate = match flight.called_off() {
+                Some(why) => why.fate(),
+                None => tokio::select! {
+                    biased;
+                    outcome = flight.show(running) => outcome.unwrap_or_else(|error| Fate::Retry { error: error.to_string(), after: None, fault: Fault::Panicked }),
+                    why = flight.until_called_off() => why.fate(),
+                },
             };
-            results.settle(&facts, fate).await;
-            drop(slot);
+            results.settle(&flight, fate).await;
+            drop((room, slot));
             Ok(())
         })
-    }
-}
-
-async fn until_called_off(called_off: &mut watch::Receiver<Option<CalledOff>>) -> CalledOff {
-    loop {
-        if let Some(why) = called_off.borrow_and_update().clone() {
-            return why;
-        }
-        if called_off.changed().await.is_err() {
-            // The registry has forgotten the job: its result was written by somebody else.
-            return CalledOff::Lost;
-        }
     }
 }

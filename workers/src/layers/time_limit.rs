@@ -42,7 +42,7 @@ where
     }
 
     fn call(&mut self, task: Task<Boarded>) -> Self::Future {
-        let limit = task.args.time_limit;
+        let limit = task.args.flight.time_limit;
         let running = self.inner.call(task);
         Box::pin(async move {
             tokio::time::timeout(limit, running).await.unwrap_or_else(|_| {

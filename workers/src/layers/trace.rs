@@ -44,9 +44,9 @@ where
         let span = tracing::info_span!(
             "job",
             job.id = %job.id,
-            job.kind = job.kind,
-            job.attempt = job.attempt,
-            station.id = job.station.map(|station| station.0),
+            job.kind = &*job.held.kind,
+            job.attempt = job.held.attempt,
+            station.id = job.held.station.map(|station| station.0),
             trace.parent = job.trace_parent,
         );
         self.inner.call(task).instrument(span)
