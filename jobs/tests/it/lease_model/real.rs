@@ -240,7 +240,7 @@ impl Inner {
             Came::GivenUp => Ending::Again { delay: Duration::ZERO, burned: false, outcome: "given_up", error: None },
             other => fate(other).ending(&BACKOFF, claimed.attempt, claimed.attempts_max, 1.0).unwrap(),
         };
-        Outcome { key: claimed.key, token: claimed.token, ending }
+        Outcome { held: claimed.held.clone(), ending }
     }
 
     /// What a finisher does after a handler has completed its job itself.

@@ -27,9 +27,12 @@ impl Model {
         let mut swept = Swept::default();
         for ((token, process), in_flight) in expired.into_iter().zip(in_flight) {
             let blamed = blame && !self.lives(process);
+            // A lease is left alone while an effect holds one of its jobs.
+            if self.open.values().any(|(open, _)| self.holds(*open, token)) {
+                continue;
+            }
             for job in 0..self.jobs.len() {
-                // What holds the job for an effect is stepped over.
-                if self.holds(job, token) && !self.open.values().any(|(open, _)| *open == job) {
+                if self.holds(job, token) {
                     self.take_back(job, token, blamed, in_flight, &mut swept);
                 }
             }

@@ -44,9 +44,8 @@ impl Inner {
                     extract(epoch from run_at - $2)::bigint as run_at_s, 0::bigint as token, $3::uuid as worker_id
                 from vtoc.job_ready
                 union all
-                select r.id, 'running', r.attempt, r.crash_count, r.suspect, false, 0, r.token, l.worker_id
-                from vtoc.job_running r
-                join vtoc.job_lease l on l.token = r.token
+                select id, 'running', attempt, crash_count, suspect, false, 0, token, worker_id
+                from vtoc.job_running
                 union all
                 select id, state, attempt, 0::smallint, false, false, 0, 0, $3
                 from vtoc.job_finished
