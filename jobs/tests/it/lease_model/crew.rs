@@ -2,7 +2,7 @@
 //! commands are spoken to, and they keep the rules of drivers: a child runs one suspect at a time, and nobody brings a
 //! result for a job while its own effect is under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jobs::queue::cancel::Cancelled;
 
@@ -109,7 +109,7 @@ impl Crew {
                 Call::Cancel { job: *jobs.get(pick % jobs.len().max(1))? }
             }
             Command::ClearBlame(slot) => {
-                let stale = std::mem::take(&mut self.slots[*slot].stale);
+                let stale = self.stale(*slot);
                 return (!stale.is_empty()).then_some(Call::ClearBlame { stale });
             }
             Command::Pass(seconds) => Call::Pass { seconds: *seconds },
@@ -165,6 +165,12 @@ impl Crew {
     pub(crate) fn last_claims(&self) -> [Call; 2] {
         let (worker, child) = (self.slots[0].process, self.slots[SLOTS - 1].process);
         [Call::Claim { process: worker, limit: 500 }, Call::ClaimSuspect { process: child, among_equals: None }]
+    }
+
+    /// Attempts that came too late and weren't reported yet: of each job one a call, the oldest.
+    fn stale(&mut self, slot: usize) -> Vec<(Job, Token)> {
+        let mut jobs = BTreeSet::new();
+        self.slots[slot].stale.extract_if(.., |(job, _)| jobs.insert(*job)).collect()
     }
 
     /// A new process where one has gone, which knows nothing of what that one held.
