@@ -1,13 +1,12 @@
 //! What follows when a job ends without success: the run it carried and the audit it answers for end too, in the same
 //! transaction, so that nobody waits for an action that will never come.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, JobId};
+use crate::{Error, JobId, database::Line};
 
 /// Ends runs and audits of those of `keys` that finished dead or cancelled. The transaction must be in fleet scope.
-pub(crate) async fn of(tx: &mut PgConnection, keys: &[i64]) -> Result<(), Error> {
+pub(crate) async fn of(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
     let ended = sqlx::query!(
         r#"select j.id as "id!", j.enqueued_at as "enqueued_at!", j.station_id, j.payload ->> 'audit_id' as audit_id, f.error
         from vtoc.job j

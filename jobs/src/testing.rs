@@ -1,6 +1,8 @@
 //! For tests: a database of one's own in milliseconds, cloned from a template that was migrated once, on the cluster that
 //! `VTOC_TEST_DATABASE_URL` names (`scripts/test` starts one), and the verbs to look at and move the queue.
 
+mod pooler;
+
 use std::{future::Future, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -11,6 +13,8 @@ use crate::{
     ConnectOptions, Database, Scope, Tx, migrate, provision,
     stations::{self, NewStation, Role, Station},
 };
+
+pub use self::pooler::Pooler;
 
 const LOGIN_PASSWORD: &str = "only-on-a-cluster-made-for-tests";
 

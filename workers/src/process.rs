@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::Claims,
-    config::{Config, pool},
+    config::Config,
     dispatch::{Room, dispatch},
     engine::{
         Engine,
@@ -70,7 +70,7 @@ pub async fn run(
     let stopped = tokio::spawn(moment_of(stop.clone()));
     let (parts, finisher, room) = Parts::new(config, kinds, services, stop)?;
     let renewer = parts.start_renewer(role)?;
-    let (jobs, claims) = mpsc::channel(parts.config.concurrency + parts.config.limits.claim_max as usize);
+    let (jobs, claims) = mpsc::channel(parts.config.concurrency + 2 * parts.config.limits.claim_max as usize);
     let engine = parts.start_engine(finisher, jobs, role)?;
     tokio::select! {
         worked = parts.work(claims, room) => worked?,
@@ -127,10 +127,10 @@ impl Parts {
         let room = Room {
             kinds: kinds.clone(),
             services: Arc::new(services),
-            database: Database::connect_lazy(url, &pool("vtoc-worker-jobs", connections, limits))?,
-            wake: Wake::start(url, &pool("vtoc-worker-wake", 1, limits))?,
+            database: Database::connect_lazy(url, &config.pool("vtoc-worker-jobs", connections))?,
+            wake: Wake::start(url, &config.pool("vtoc-worker-wake", 1))?,
         };
-        let database = Database::connect_lazy(url, &pool("vtoc-worker-engine", 4, limits))?;
+        let database = Database::connect_lazy(url, &config.pool("vtoc-worker-engine", 4))?;
         let (kinds, flights, outage) = (Arc::new(kinds), Flights::default(), Outage::new());
         let capacity = config.concurrency.max(limits.finish_max);
         let (results, finisher) = Finisher::new(
@@ -163,7 +163,7 @@ impl Parts {
     fn start_renewer(&self, role: Role) -> anyhow::Result<std::thread::JoinHandle<()>> {
         let renewer = Renewer {
             url: self.config.database_url.clone(),
-            options: pool("vtoc-worker-renewer", 1, &self.config.limits),
+            options: self.config.pool("vtoc-worker-renewer", 1),
             worker: self.config.worker_id,
             limits: self.config.limits,
             flights: self.flights.clone(),
@@ -196,9 +196,8 @@ impl Parts {
                 stopping: self.stop.clone(),
             },
             lookout: self.lookout(Arc::clone(&bell), sweeper_bell, role),
-            listener: (!self.config.poll_only).then(|| {
-                (self.config.database_url.clone(), pool("vtoc-worker-listener", 1, &self.config.limits), bell)
-            }),
+            listener: (!self.config.poll_only)
+                .then(|| (self.config.database_url.clone(), self.config.pool("vtoc-worker-listener", 1), bell)),
             finisher,
             database: self.database.clone(),
             newcomer: self.newcomer(role),

@@ -130,6 +130,36 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
     Ok(rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect())
 }
 
+/// Whether a job can be enqueued at all.
+pub(super) fn check(job: &NewJob) -> Result<(), Error> {
+    let bytes = length(&job.payload);
+    if bytes > PAYLOAD_MAX {
+        return Err(Error::invalid("payload", format!("{bytes} bytes, at most {PAYLOAD_MAX} are allowed")));
+    }
+    if nul::is_in(&job.payload) {
+        return Err(Error::invalid("payload", "a text with a NUL character, which the database can't hold"));
+    }
+    Ok(())
+}
+
+/// How many bytes `payload` has as text, without writing that text.
+fn length(payload: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, payload).expect("a value is JSON, and counting doesn't fail");
+    count.0
+}
+
 #[derive(Default)]
 struct Columns {
     queue: Vec<String>,
@@ -149,13 +179,7 @@ impl Columns {
     fn of(jobs: &[NewJob]) -> Result<Self, Error> {
         let mut columns = Self::default();
         for job in jobs {
-            let bytes = job.payload.to_string().len();
-            if bytes > PAYLOAD_MAX {
-                return Err(Error::invalid("payload", format!("{bytes} bytes, at most {PAYLOAD_MAX} are allowed")));
-            }
-            if nul::is_in(&job.payload) {
-                return Err(Error::invalid("payload", "a text with a NUL character, which the database can't hold"));
-            }
+            check(job)?;
             columns.queue.push(job.queue.clone());
             columns.kind.push(job.kind.clone());
             columns.station.push(job.station.map(|station| station.0));

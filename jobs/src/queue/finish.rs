@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, postgres::types::PgInterval};
+use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     enqueue::interval,
     settle::{self, Settled},
 };
-use crate::{Database, Error, Scope, aftermath, nul};
+use crate::{Database, Error, Scope, aftermath, database::Line, nul};
 
 /// Characters of an error that are kept.
 const ERROR_MAX: usize = 4_000;
@@ -77,14 +77,14 @@ pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -
 }
 
 /// [`finish`] inside the caller's transaction, which must be in fleet scope.
-pub(crate) async fn finish_in(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<HashSet<i64>, Error> {
+pub(crate) async fn finish_in(tx: &mut Line, outcomes: &[Outcome]) -> Result<HashSet<i64>, Error> {
     let settled = settle::settle(tx, outcomes).await?;
     write(tx, &settled).await?;
     Ok(settled.iter().map(|settled| settled.outcome.held.key).collect())
 }
 
 /// Writes what attempts came to that have left their leases.
-pub(super) async fn write(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Result<(), Error> {
+pub(super) async fn write(tx: &mut Line, settled: &[Settled<'_>]) -> Result<(), Error> {
     let (mut ended, mut again, mut attempts) = (Ended::default(), Again::default(), Attempts::default());
     let (mut keyed, mut cancelled, mut unsuccessful) = (Vec::new(), Vec::new(), Vec::new());
     for settled in settled {
@@ -163,7 +163,7 @@ impl<'a> Ended<'a> {
         self.error.push(error.map(cut));
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<(), Error> {
+    async fn write(&self, tx: &mut Line) -> Result<(), Error> {
         if self.key.is_empty() {
             return Ok(());
         }
@@ -225,7 +225,7 @@ impl<'a> Again<'a> {
         self.crash_count.push(settled.lease.crash_count);
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<(), Error> {
+    async fn write(&self, tx: &mut Line) -> Result<(), Error> {
         if self.key.is_empty() {
             return Ok(());
         }
@@ -279,7 +279,7 @@ impl Attempts {
         self.error.push(error.map(cut));
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<(), Error> {
+    async fn write(&self, tx: &mut Line) -> Result<(), Error> {
         if self.key.is_empty() {
             return Ok(());
         }
@@ -304,7 +304,7 @@ impl Attempts {
 }
 
 /// Gives dedupe keys of ended jobs back, now or after the time they are kept.
-pub(super) async fn free_keys(tx: &mut PgConnection, jobs: &[i64]) -> Result<(), Error> {
+pub(super) async fn free_keys(tx: &mut Line, jobs: &[i64]) -> Result<(), Error> {
     if jobs.is_empty() {
         return Ok(());
     }

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod enqueue;
 mod fate;
 pub mod finish;
+pub mod group;
 pub mod history;
 pub mod lease;
 mod settle;
@@ -19,6 +20,7 @@ pub use claim::{Claim, Claimed, Held, Look};
 pub use enqueue::{Dedupe, Enqueued, NewJob, enqueue};
 pub use fate::{Backoff, Fate, Fault};
 pub use finish::{Ending, Outcome};
+pub use group::Grouped;
 
 /// How long finished jobs stay visible: done ones a day, dead and cancelled ones a month.
 pub(crate) const RETENTION_DONE_H: i32 = 24;

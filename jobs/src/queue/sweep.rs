@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{CRASHES_MAX, RETENTION_OTHER_H, enqueue::interval, finish::free_keys};
-use crate::{Database, Error, Scope, aftermath};
+use crate::{Database, Error, Scope, aftermath, database::Line};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,7 +47,7 @@ struct Expired {
 
 /// Locks leases that ran out. Apart from taking their jobs back, which must see what the holders of these locks have committed;
 /// one that an effect holds at this moment is left to the next sweep.
-async fn expired(tx: &mut PgConnection, lease: Duration) -> Result<Vec<Expired>, Error> {
+async fn expired(tx: &mut Line, lease: Duration) -> Result<Vec<Expired>, Error> {
     Ok(sqlx::query_as!(
         Expired,
         // A dead process' leases are taken together, or the last of several jobs would look alone.
@@ -69,7 +68,7 @@ async fn expired(tx: &mut PgConnection, lease: Duration) -> Result<Vec<Expired>,
 
 /// Puts the jobs of locked leases back, or among the dead, and ends the leases.
 #[expect(clippy::too_many_lines, reason = "one statement: what is taken back must be judged and moved at once")]
-async fn take_back(tx: &mut PgConnection, expired: &[Expired], blame: bool) -> Result<Swept, Error> {
+async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Swept, Error> {
     let tokens: Vec<i64> = expired.iter().map(|lease| lease.token).collect();
     let workers: Vec<Uuid> = expired.iter().map(|lease| lease.worker_id).collect();
     let lives: Vec<bool> = expired.iter().map(|lease| lease.lives).collect();
@@ -146,7 +145,7 @@ async fn take_back(tx: &mut PgConnection, expired: &[Expired], blame: bool) -> R
 }
 
 /// Requests to call jobs off that have ended otherwise. What is called off stays so while it may run again.
-async fn forget_unheard(tx: &mut PgConnection) -> Result<(), Error> {
+async fn forget_unheard(tx: &mut Line) -> Result<(), Error> {
     sqlx::query!(
         "delete from vtoc.job_cancel c
         where not exists (select from vtoc.job_running r where r.id = c.job_id)

@@ -6,5 +6,6 @@
 mod fleet;
 mod killed;
 mod misbehaving;
+mod pooled;
 mod receiver;
 mod timely;
