@@ -11,6 +11,7 @@ mod ids;
 pub mod inspect;
 pub mod installation;
 pub mod kinds;
+pub mod laws;
 pub mod migrate;
 mod nul;
 mod page;

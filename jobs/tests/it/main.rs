@@ -15,6 +15,7 @@ mod enqueue;
 mod finish;
 mod fleet;
 mod group;
+mod lease_model;
 mod leases;
 mod logins;
 mod meaning;
