@@ -43,7 +43,7 @@ async fn claim_run(database: &Database) -> Claimed {
     claim(database, &wish).await.unwrap().remove(0)
 }
 
-async fn ask() -> (Hall, JobId) {
+pub(crate) async fn ask() -> (Hall, JobId) {
     let hall = Hall::new().await;
     let body = json!({ "channel": "toc-s1", "text": "@agent run op_airtrack_merge post=false" });
     let Answer::Accepted { job_id, .. } = hall.hears(By::default(), body).await else { panic!("not accepted") };
@@ -100,7 +100,7 @@ impl Asked {
 }
 
 /// The shipped sources and playbooks, and a chat that nothing can reach.
-fn shipped() -> Services {
+pub(crate) fn shipped() -> Services {
     let client = Client::new(Policy::default()).unwrap();
     services(Files::Bundled, Chat::new(client, "http://chat.invalid/".parse().unwrap(), String::new(), None)).unwrap()
 }

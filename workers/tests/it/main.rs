@@ -8,3 +8,4 @@ mod killed;
 mod misbehaving;
 mod receiver;
 mod timely;
+mod waiting;
