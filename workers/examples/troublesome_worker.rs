@@ -11,7 +11,7 @@ use clap::Parser;
 use jobs::{
     installation,
     kinds::{Cx, Failure, Kind, Kinds, Policy as KindPolicy, entry},
-    queue::{Backoff, Fate},
+    queue::{Backoff, Fate, Until},
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -161,6 +161,31 @@ impl Kind for TellReceiver {
     }
 }
 
+/// Enqueues jobs that tell a receiver, waits for them without a slot, and answers with how they ended.
+#[derive(Debug, Serialize, Deserialize)]
+struct AskAround {
+    url: String,
+    children: usize,
+    #[serde(default)]
+    ballast: String,
+}
+
+impl Kind for AskAround {
+    const NAME: &'static str = "ask_around";
+    const POLICY: KindPolicy = POLICY;
+
+    async fn run(self, cx: &Cx) -> Result<Fate, Failure> {
+        if let Some(woken) = cx.woken().await? {
+            return Ok(Fate::Done(woken.answer));
+        }
+        let child = cx.follow_up(&TellReceiver { url: self.url, takes_ms: self.ballast.len() as u64 / 1_000 })?;
+        let mut held = cx.attempt.lock().await?;
+        held.enqueue_children(cx.attempt.id, &vec![child; self.children]).await?;
+        held.wait(Until::Children, Duration::from_secs(60)).await?;
+        Ok(Fate::Committed)
+    }
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -193,7 +218,8 @@ async fn main() -> anyhow::Result<()> {
         .with(entry::<Hang>())
         .with(entry::<BlockThread>())
         .with(entry::<BlockAndReturn>())
-        .with(entry::<TellReceiver>());
+        .with(entry::<TellReceiver>())
+        .with(entry::<AskAround>());
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let told = stop.clone();

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::enqueue::interval;
+use super::{enqueue::interval, wait};
 use crate::{Database, Error, JobId, Scope, StationId};
 
 /// What a worker process asks for.
@@ -72,6 +72,8 @@ pub struct Held {
     pub attempts_max: i16,
     /// Whether it holds a dedupe key.
     pub keyed: bool,
+    /// Whether its end may count for a parent.
+    pub awaited: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -86,6 +88,7 @@ struct ClaimedRow {
     attempt: i16,
     attempts_max: i16,
     keyed: bool,
+    awaited: bool,
     enqueued_at: DateTime<Utc>,
     trace_parent: Option<String>,
     payload: Json<Box<RawValue>>,
@@ -120,6 +123,7 @@ fn claimed(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
             attempt: row.attempt,
             attempts_max: row.attempts_max,
             keyed: row.keyed,
+            awaited: row.awaited,
         },
         id: JobId::new(row.key, row.enqueued_at),
         enqueued_at: row.enqueued_at,
@@ -188,7 +192,7 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
         taken as (
             delete from vtoc.job_ready
             where ctid = any(array(select ctid from picked))
-            returning id, queue, kind, station_id, priority, run_at, keyed, attempt, attempts_max, crash_count
+            returning id, queue, kind, station_id, priority, run_at, keyed, awaited, attempt, attempts_max, crash_count
         ),
         lease as (
             insert into vtoc.job_lease (token, worker_id, lease_until, started_at, suspect, crash_count, ids, attempts)
@@ -198,7 +202,7 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
             having count(*) > 0
             returning token, cardinality(ids) as batch
         )
-        select t.id as key, l.token, l.batch, t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as attempt, t.attempts_max, t.keyed,
+        select t.id as key, l.token, l.batch, t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as attempt, t.attempts_max, t.keyed, t.awaited,
             j.enqueued_at, j.trace_parent, j.payload
         from taken t
         cross join lease l
@@ -232,7 +236,7 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
 pub struct Look {
     /// Jobs whose time had come and that may be claimed now.
     pub promoted: u64,
-    /// How long until the next job's time comes.
+    /// How long until the next job's time comes, or the deadline of one that waits.
     pub next_due_in: Option<Duration>,
     /// Whether there are jobs to claim.
     pub due: bool,
@@ -242,7 +246,7 @@ pub struct Look {
     pub cancelled: Vec<(i64, String)>,
 }
 
-/// Marks jobs whose time has come and reports what else a worker should know, once a poll.
+/// Marks jobs whose time has come, wakes those that have waited long enough, and reports what else a worker should know, once a poll.
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
@@ -274,9 +278,11 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
                     where l.worker_id = $1
                 )
                 select (select count(*) from promoted) as "promoted!",
-                    (select (extract(epoch from min(run_at) - vtoc.clock()) * 1000)::bigint
-                        from vtoc.job_ready
-                        where not due and run_at > (select vtoc.clock())) as next_due_ms,
+                    (extract(epoch from least(
+                        (select min(run_at) from vtoc.job_ready where not due and run_at > (select vtoc.clock())),
+                        (select min(deadline) from vtoc.job_waiting)
+                    ) - vtoc.clock()) * 1000)::bigint as next_due_ms,
+                    exists (select from vtoc.job_waiting where deadline <= (select vtoc.clock())) as "late!",
                     exists (select from promoted)
                         or exists (select from vtoc.job_ready where queue = any($2) and due and not suspect and kind = any($3)) as "due!",
                     exists (select from vtoc.job_ready where queue = any($2) and due and suspect and kind = any($3)) as "suspects!",
@@ -288,11 +294,12 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
             )
             .fetch_one(&mut *tx)
             .await?;
+            let woken = if row.late { wait::wake_late(&mut tx).await? } else { 0 };
             tx.commit().await?;
             Ok(Look {
                 promoted: row.promoted.unsigned_abs(),
                 next_due_in: row.next_due_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
-                due: row.due,
+                due: row.due || woken > 0,
                 suspects: row.suspects,
                 cancelled: row.cancelled.into_iter().zip(row.reasons).collect(),
             })

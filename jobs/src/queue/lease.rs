@@ -113,6 +113,12 @@ pub async fn clear_blame(database: &Database, stale: &[(i64, i64)]) -> Result<u6
                     from judged
                     where r.id = judged.job_id
                 ),
+                asleep as (
+                    update vtoc.job_waiting w
+                    set suspect = judged.suspect, crash_count = greatest(w.crash_count - 1, 0)
+                    from judged
+                    where w.id = judged.job_id
+                ),
                 under_way as (
                     -- A suspect is alone in its lease.
                     update vtoc.job_lease l

@@ -37,7 +37,7 @@ async fn claim_run(database: &Database) -> Claimed {
     claim(database, &wish).await.unwrap().remove(0)
 }
 
-async fn ask() -> (Hall, JobId) {
+pub(crate) async fn ask() -> (Hall, JobId) {
     let hall = Hall::new().await;
     let body = json!({ "channel": "toc-s1", "text": "@agent run op_airtrack_merge post=false" });
     let Answer::Accepted { job_id, .. } = hall.hears(By::default(), body).await else { panic!("not accepted") };

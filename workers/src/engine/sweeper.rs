@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jobs::{
     Database,
-    queue::{history::make_partitions, sweep::sweep},
+    queue::{history::make_partitions, sweep::sweep, wait::forget_ended},
 };
 use rand::RngExt;
 use tokio::sync::Notify;
@@ -34,6 +34,9 @@ impl Sweeper {
         let mut partitions_made = None::<Instant>;
         loop {
             if partitions_made.is_none_or(|at| at.elapsed() > PARTITIONS_EVERY) {
+                if let Err(error) = forget_ended(&self.database).await {
+                    tracing::debug!(%error, "what is left of ended waits stays for now");
+                }
                 match make_partitions(&self.database).await {
                     Ok(()) => partitions_made = Some(Instant::now()),
                     Err(error) => {

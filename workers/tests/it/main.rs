@@ -9,4 +9,5 @@ mod misbehaving;
 mod pooled;
 mod receiver;
 mod timely;
+mod waiting;
 mod workbench;
