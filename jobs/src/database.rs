@@ -7,15 +7,20 @@ use std::{future::Future, time::Duration};
 
 use serde::Serialize;
 use sqlx::{
-    AssertSqlSafe, PgPool,
+    AssertSqlSafe, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 pub use self::tx::Tx;
 use crate::{
     Error, StationId, migrate,
+    queue::history::make_days,
     stations::{Role, group},
 };
+
+/// How long maintenance waits for a lock: whoever comes after it in the queue waits as long.
+const LOCK_TIMEOUT_MS: u32 = 200;
 
 /// What a caller may see of the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,9 +126,34 @@ impl Database {
         Tx::open(&self.pool, statement).await
     }
 
+    /// A transaction that may detach days and forget rows. It waits for nobody's lock longer than [`LOCK_TIMEOUT_MS`].
+    pub(crate) async fn begin_maintenance(&self) -> Result<Tx, Error> {
+        let begin = format!("begin; set local role vtoc_maintenance; set local lock_timeout = {LOCK_TIMEOUT_MS}");
+        Tx::open(&self.pool, begin).await
+    }
+
+    /// A connection outside any transaction with the rights and the patience of [`Database::begin_maintenance`]; it is
+    /// closed after use. Behind a transaction pooler it has neither.
+    pub(crate) async fn maintenance_session(&self) -> Result<PoolConnection<Postgres>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        connection.close_on_drop();
+        let settings = format!("set role vtoc_maintenance; set lock_timeout = {LOCK_TIMEOUT_MS}");
+        sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
+        Ok(connection)
+    }
+
     /// Gives `work` up when it takes longer than the client-side deadline. The connection it used is closed, not reused:
-    /// see [`Tx`].
+    /// see [`Tx`]. Work that found no partition for a day finds it when it is tried again.
     pub(crate) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let result = self.within_deadline(work).await;
+        if let Err(Error::NoDay(missing)) = &result {
+            tracing::warn!(missing, "a day had no partition: it is made now");
+            self.within_deadline(make_days(self)).await?;
+        }
+        result
+    }
+
+    async fn within_deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         match tokio::time::timeout(self.deadline, work).await {
             Ok(result) => result,
             Err(_) => Err(Error::Unavailable(format!("no answer within {} s", self.deadline.as_secs()))),

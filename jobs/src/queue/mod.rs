@@ -5,11 +5,13 @@
 pub mod attempt;
 pub mod cancel;
 pub mod claim;
+pub mod dead;
 pub mod enqueue;
 mod fate;
 pub mod finish;
 pub mod history;
 pub mod lease;
+pub mod prune;
 mod settle;
 pub mod sweep;
 pub mod wake;

@@ -5,6 +5,7 @@ pub(crate) mod claimer;
 pub(crate) mod finisher;
 pub(crate) mod lookout;
 pub(crate) mod outage;
+pub(crate) mod pruner;
 pub(crate) mod renewer;
 pub(crate) mod sweeper;
 
@@ -21,6 +22,7 @@ use self::{
     claimer::Claimer,
     finisher::Finisher,
     lookout::{Lookout, listen},
+    pruner::Pruner,
     sweeper::Sweeper,
 };
 use crate::process::Role;
@@ -29,6 +31,7 @@ use crate::process::Role;
 pub(crate) struct Engine {
     pub(crate) claimer: Claimer,
     pub(crate) sweeper: Sweeper,
+    pub(crate) pruner: Pruner,
     pub(crate) lookout: Lookout,
     /// Where wake-ups come from and which bell they ring; none polls.
     pub(crate) listener: Option<(String, ConnectOptions, Arc<Notify>)>,
@@ -72,6 +75,7 @@ impl Engine {
             Role::Member => {
                 tracker.spawn(self.claimer.run());
                 tracker.spawn(self.sweeper.run());
+                tracker.spawn(self.pruner.run());
                 if let Some((url, options, bell)) = self.listener {
                     tracker.spawn(listen(url, options, queues, bell, self.stop.clone()));
                 }
