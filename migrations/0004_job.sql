@@ -23,7 +23,8 @@ create table vtoc.job_body (
     enqueued_at timestamptz not null default vtoc.clock(),
     queue text not null,
     kind text not null,
-    station_id bigint references vtoc.station (id),
+    -- No foreign key: stations are never deleted, and dropping a day would lock their table.
+    station_id bigint,
     priority smallint not null default 0,
     attempts_max smallint not null constraint job_attempts_max_positive check (attempts_max > 0),
     dedupe_key text,
@@ -39,9 +40,11 @@ comment on table vtoc.job_kept is 'bodies of dropped days that are still needed:
 
 create table vtoc.job_floor (
     single boolean primary key default true check (single),
-    id bigint not null default 0
+    id bigint not null default 0,
+    kept_checked_on date not null default '1970-01-01'
 );
 comment on table vtoc.job_floor is 'one row: bodies below this id are read from job_kept, the others from job_body';
+comment on column vtoc.job_floor.kept_checked_on is 'the history of earlier days was gone when job_kept was last rid of what nobody needs';
 insert into vtoc.job_floor default values;
 
 create view vtoc.job with (security_invoker = true) as
@@ -145,6 +148,7 @@ create table vtoc.job_unique (
 comment on table vtoc.job_unique is 'dedupe keys of live jobs, and of finished ones until expires_at; station 0 is the fleet';
 comment on column vtoc.job_unique.enqueued_at is 'the job''s, so that its id can be told before its row is visible and after it is pruned';
 create index job_unique_job on vtoc.job_unique (job_id);
+create index job_unique_expiry on vtoc.job_unique (expires_at) where expires_at is not null;
 
 create table vtoc.job_cancel (
     job_id bigint primary key,

@@ -7,7 +7,7 @@ use hyper::{
     StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
-use jobs::tokens::TokenScope;
+use jobs::{JobId, tokens::TokenScope};
 use warp::reply::Response;
 
 use crate::problem::Problem;
@@ -48,6 +48,10 @@ pub(crate) enum ApiError {
     DeliveryConflict,
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    #[error("the job is neither dead nor cancelled")]
+    NotEnded,
+    #[error("the job's dedupe key is taken by job {by}")]
+    KeyTaken { by: JobId },
     #[error("the request holds a value that can't be stored")]
     Unstorable(String),
     #[error("the database lacks the migrations of this program")]
@@ -73,7 +77,7 @@ impl ApiError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::DeliveryConflict | Self::KeyReused => StatusCode::CONFLICT,
+            Self::DeliveryConflict | Self::KeyReused | Self::NotEnded | Self::KeyTaken { .. } => StatusCode::CONFLICT,
             Self::NotMigrated | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -96,6 +100,8 @@ impl ApiError {
             Self::ContentEncoding => "content_encoding",
             Self::DeliveryConflict => "delivery_conflict",
             Self::KeyReused => "idempotency_key_reused",
+            Self::NotEnded => "not_ended",
+            Self::KeyTaken { .. } => "dedupe_key_taken",
             Self::Unstorable(_) => "unstorable",
             Self::NotMigrated => "not_migrated",
             Self::Unavailable(_) => "unavailable",
@@ -144,7 +150,7 @@ impl ApiError {
 impl From<jobs::Error> for ApiError {
     fn from(error: jobs::Error) -> Self {
         match error {
-            jobs::Error::Unavailable(cause) => Self::Unavailable(cause),
+            jobs::Error::Unavailable(cause) | jobs::Error::NoDay(cause) => Self::Unavailable(cause),
             jobs::Error::BadCursor => Self::InvalidParameter { parameter: "cursor", detail: error.to_string() },
             jobs::Error::Invalid { field, detail } => Self::InvalidParameter { parameter: field, detail },
             jobs::Error::Unstorable(cause) => Self::Unstorable(cause),

@@ -48,3 +48,18 @@ pub(crate) async fn of(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
     .await?;
     Ok(())
 }
+
+/// Opens the runs of `jobs` that [`of`] ended: the jobs run again and go on behind the last step. Audits stay as they
+/// ended: whoever waited for them was told.
+pub(crate) async fn undone(tx: &mut Line, jobs: &[JobId]) -> Result<(), Error> {
+    let jobs: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    sqlx::query!(
+        "update vtoc.playbook_run
+        set status = 'running', error = null, finished_at = null
+        where job_id = any($1) and status = 'failed'",
+        &jobs
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}

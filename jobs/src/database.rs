@@ -20,6 +20,7 @@ pub use self::{
 };
 use crate::{
     Error, StationId, migrate,
+    queue::history::make_days,
     stations::{Role, group},
 };
 
@@ -27,6 +28,8 @@ use crate::{
 const IDLE_CONNECTION: Duration = Duration::from_secs(300);
 /// Takes on the role that works on the control plane of the whole fleet.
 pub(crate) const FLEET: &str = "set local role vtoc_queue";
+/// How long maintenance waits for a lock: whoever comes after it in the queue waits as long.
+const LOCK_TIMEOUT_MS: u32 = 200;
 
 /// What a caller may see of the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +111,33 @@ impl Database {
         Tx::open(line, format!("{}{role}", self.opening)).await
     }
 
+    /// A transaction that may detach days and forget rows. It waits for nobody's lock longer than [`LOCK_TIMEOUT_MS`].
+    pub(crate) async fn begin_maintenance(&self) -> Result<Tx, Error> {
+        self.open(&format!("set local role vtoc_maintenance; set local lock_timeout = {LOCK_TIMEOUT_MS}")).await
+    }
+
+    /// A connection outside any transaction with the rights and the patience of [`Database::begin_maintenance`]; it is
+    /// closed after use. Behind a transaction pooler it has neither.
+    pub(crate) async fn maintenance_session(&self) -> Result<Line, Error> {
+        let mut line = Line::pooled(self.pools.acquire().await?, &self.options);
+        line.close_on_drop();
+        let settings = format!("set role vtoc_maintenance; set lock_timeout = {LOCK_TIMEOUT_MS}");
+        sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut line).await?;
+        Ok(line)
+    }
+
     /// Gives `work` up when it takes longer than the client-side deadline. The connection it used is closed, not reused:
-    /// see [`Tx`].
+    /// see [`Tx`]. Work that found no partition for a day finds it when it is tried again.
     pub(crate) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let result = self.within_deadline(work).await;
+        if let Err(Error::NoDay(missing)) = &result {
+            tracing::warn!(missing, "a day had no partition: it is made now");
+            self.within_deadline(make_days(self)).await?;
+        }
+        result
+    }
+
+    async fn within_deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let (pool, deadline) = (self.pools.current(), self.options.deadline);
         let Ok(result) = tokio::time::timeout(deadline, work).await else {
             self.pools.timed_out(&pool);

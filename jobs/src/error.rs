@@ -6,6 +6,9 @@ pub enum Error {
     /// The database can't be reached or didn't answer within its deadline: try again later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// A row's day has no partition yet. It is made by whoever meets this: try again.
+    #[error("the database has no place for that day yet: {0}")]
+    NoDay(String),
     /// A page cursor that no answer of ours contained.
     #[error("the cursor is not one of ours")]
     BadCursor,
@@ -37,7 +40,7 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::NoDay(_))
     }
 }
 
@@ -49,6 +52,11 @@ fn passes_with_time(code: &str) -> bool {
 /// SQLSTATE classes of values out of range, of the wrong form, too large, or against a constraint.
 fn blames_a_value(code: &str) -> bool {
     matches!(code.get(..2), Some("22" | "23" | "54"))
+}
+
+/// A check violation without a constraint is a row that fits no partition.
+fn misses_a_day(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.code().is_some_and(|code| code == "23514") && error.constraint().is_none()
 }
 
 impl From<sqlx::Error> for Error {
@@ -63,6 +71,9 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Protocol(_) => Self::Unavailable(error.to_string()),
             sqlx::Error::Database(database) if database.code().is_some_and(|code| passes_with_time(&code)) => {
                 Self::Unavailable(database.message().to_owned())
+            }
+            sqlx::Error::Database(database) if misses_a_day(database.as_ref()) => {
+                Self::NoDay(database.message().to_owned())
             }
             sqlx::Error::Database(database) if database.code().is_some_and(|code| blames_a_value(&code)) => {
                 Self::Unstorable(database.message().to_owned())

@@ -6,8 +6,9 @@ use url::Url;
 
 use crate::{ConnectOptions, Error, Pooling, database::Line, migrate};
 
-/// The roles the application's login may take on. Maintenance is not among them.
-const GROUPS: [&str; 5] = ["vtoc_queue", "vtoc_station", "vtoc_ops", "vtoc_intel", "vtoc_logistics"];
+/// The roles the application's login may take on; the last for workers, which drop days of bodies and history.
+const GROUPS: [&str; 6] =
+    ["vtoc_queue", "vtoc_station", "vtoc_ops", "vtoc_intel", "vtoc_logistics", "vtoc_maintenance"];
 
 /// What the login in a URL is able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

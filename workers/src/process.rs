@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use apalis_core::worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeExt};
 use jobs::{
-    Database, Wake,
+    ConnectOptions, Database, Wake,
     kinds::{Kinds, Services},
-    queue::Fate,
+    queue::{Fate, prune::Detaching},
     workers::NewWorker,
 };
 use tokio::{
@@ -26,6 +26,7 @@ use crate::{
         finisher::{Finisher, Results},
         lookout::Lookout,
         outage::Outage,
+        pruner::Pruner,
         renewer::Renewer,
         sweeper::Sweeper,
     },
@@ -177,7 +178,7 @@ impl Parts {
         renewer.start(Arc::clone(&self.kinds), threads).context("no thread for the renewer")
     }
 
-    /// Runs claimer, lookout, sweeper and finisher on a thread of their own.
+    /// Runs claimer, lookout, sweeper, pruner and finisher on a thread of their own.
     fn start_engine(
         &self,
         finisher: Finisher,
@@ -194,6 +195,7 @@ impl Parts {
                 bell: Arc::clone(&sweeper_bell),
                 stopping: self.stop.clone(),
             },
+            pruner: self.pruner()?,
             lookout: self.lookout(Arc::clone(&bell), sweeper_bell, role),
             listener: (!self.config.poll_only)
                 .then(|| (self.config.database_url.clone(), self.config.pool("vtoc-worker-listener", 1), bell)),
@@ -206,6 +208,16 @@ impl Parts {
             ended: self.ended.clone(),
         };
         engine.start().context("no thread for the engine")
+    }
+
+    fn pruner(&self) -> anyhow::Result<Pruner> {
+        let options =
+            ConnectOptions { application_name: "vtoc-worker-pruner", connections_max: 2, ..ConnectOptions::default() };
+        Ok(Pruner {
+            database: Database::connect_lazy(&self.config.database_url, &options)?,
+            detaching: if self.config.poll_only { Detaching::AtOnce } else { Detaching::Concurrently },
+            stopping: self.stop.clone(),
+        })
     }
 
     fn claimer(&self, bell: Arc<Notify>, jobs: mpsc::Sender<Boarded>) -> Claimer {

@@ -1,9 +1,10 @@
-//! Looking at jobs: lists, one with its payload, and its attempts.
+//! Looking at jobs: lists, one with its payload, and its attempts; and running one again.
 
 use hyper::StatusCode;
 use jobs::{
     JobId,
     inspect::{self, JobFilter},
+    queue::dead::{self, Retried},
     tokens::TokenScope,
 };
 
@@ -20,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/api/v1/jobs", list),
         Endpoint::get("/api/v1/jobs/{id}", find),
         Endpoint::get("/api/v1/jobs/{id}/attempts", attempts),
+        Endpoint::post("/api/v1/jobs/{id}/retry", retry),
     ]
 }
 
@@ -49,6 +51,20 @@ async fn attempts(call: Call) -> Answer {
     Query::none(call.query.as_deref())?;
     let attempts = inspect::attempts(&call.shared.database, caller.scope(), id(&call)?).await?;
     json::cacheable(&call.headers, &attempts.ok_or(ApiError::NotFound)?)
+}
+
+/// Answers with the job as it is afterwards.
+async fn retry(call: Call) -> Answer {
+    let caller = auth::caller(&call, TokenScope::Operate).await?;
+    Query::none(call.query.as_deref())?;
+    let (database, scope, id) = (&call.shared.database, caller.scope(), id(&call)?);
+    match dead::retry(database, scope, &[id]).await?.pop() {
+        Some(Retried::Again) => {}
+        Some(Retried::KeyTaken { by }) => return Err(ApiError::KeyTaken { by }),
+        Some(Retried::NotEnded) => return Err(ApiError::NotEnded),
+        Some(Retried::Unknown) | None => return Err(ApiError::NotFound),
+    }
+    json::answer(StatusCode::OK, &inspect::job(database, scope, id).await?.ok_or(ApiError::NotFound)?)
 }
 
 /// What isn't an id names no job.

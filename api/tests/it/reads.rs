@@ -2,6 +2,8 @@
 
 use api::Limits;
 use jobs::{
+    Scope,
+    queue::cancel::cancel,
     stations::Role,
     testing::TestDatabase,
     tokens::{self, TokenScope},
@@ -157,4 +159,26 @@ async fn a_fleet_without_workers_is_ready_and_says_so() {
     let said = answered.json();
     assert_eq!((answered.status, &said["workers_live"]), (200, &json!(0)));
     assert!(said["warning"].as_str().is_some_and(|warning| warning.contains("no worker")), "{said}");
+}
+
+#[tokio::test]
+async fn a_cancelled_job_is_run_again_by_who_may_operate_it() {
+    let fixture = Fixture::new().await;
+    let (own, other) = (
+        fixture.token(Some("ops-1"), TokenScope::Operate).await,
+        fixture.token(Some("intel-1"), TokenScope::Operate).await,
+    );
+    let reader = fixture.token(Some("ops-1"), TokenScope::Read).await;
+    let id = fixture.get(&own, "/api/v1/jobs").await.json()["items"][0]["id"].as_str().unwrap().to_owned();
+    let retry = async |token: &str| {
+        let path = format!("POST /api/v1/jobs/{id}/retry");
+        fixture.front_door.request(&path, &[&format!("authorization: Bearer {token}")], b"").await
+    };
+    let waiting = retry(&own).await;
+    assert_eq!((waiting.status, &waiting.json()["code"]), (409, &json!("not_ended")));
+    cancel(&fixture.database.database, Scope::Fleet, id.parse().unwrap(), "no").await.unwrap();
+    assert_eq!((retry(&reader).await.status, retry(&other).await.status), (403, 404));
+    let again = retry(&own).await;
+    assert_eq!((again.status, &again.json()["state"]), (200, &json!("ready")), "{again:?}");
+    assert_eq!(retry(&own).await.status, 409);
 }

@@ -137,7 +137,7 @@ async fn a_stations_login_sees_of_the_logins_only_itself() {
 }
 
 #[tokio::test]
-async fn an_owner_who_is_no_superuser_gives_a_login_its_station() {
+async fn an_owner_who_is_no_superuser_gives_a_login_its_station_and_makes_days() {
     let base = TestDatabase::new().await;
     let name = format!("owner_{}", Uuid::now_v7().simple());
     base.execute(&format!("create role {name} login createrole password 'p'")).await;
@@ -157,6 +157,10 @@ async fn an_owner_who_is_no_superuser_gives_a_login_its_station() {
     let mut owner = PgConnection::connect(url.as_str()).await.unwrap();
     let give = "insert into vtoc.station_login (login, station_id) values ('person', 1)";
     assert_eq!(sqlx::raw_sql(give).execute(&mut owner).await.unwrap().rows_affected(), 1);
+    for parent in ["vtoc.job_body", "vtoc.job_finished"] {
+        let add = "select vtoc.add_day_partition($1, '2031-07-01')";
+        sqlx::query(add).bind(parent).execute(&mut owner).await.unwrap();
+    }
     owner.close().await.unwrap();
 
     base.execute(&format!("drop database {name} with (force)")).await;

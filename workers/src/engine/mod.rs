@@ -6,6 +6,7 @@ pub(crate) mod finisher;
 pub(crate) mod lookout;
 pub(crate) mod outage;
 mod pace;
+pub(crate) mod pruner;
 pub(crate) mod renewer;
 pub(crate) mod sweeper;
 
@@ -22,6 +23,7 @@ use self::{
     claimer::Claimer,
     finisher::Finisher,
     lookout::{Lookout, listen},
+    pruner::Pruner,
     sweeper::Sweeper,
 };
 use crate::process::Role;
@@ -30,6 +32,7 @@ use crate::process::Role;
 pub(crate) struct Engine {
     pub(crate) claimer: Claimer,
     pub(crate) sweeper: Sweeper,
+    pub(crate) pruner: Pruner,
     pub(crate) lookout: Lookout,
     /// Where wake-ups come from and which bell they ring; none polls.
     pub(crate) listener: Option<(String, ConnectOptions, Arc<Notify>)>,
@@ -73,6 +76,7 @@ impl Engine {
             Role::Member => {
                 tracker.spawn(self.claimer.run());
                 tracker.spawn(self.sweeper.run());
+                tracker.spawn(self.pruner.run());
                 if let Some((url, options, bell)) = self.listener {
                     tracker.spawn(listen(url, options, queues, bell, self.stop.clone()));
                 }

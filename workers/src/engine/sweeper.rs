@@ -1,21 +1,14 @@
-//! The sweeper: takes jobs back whose lease ran out, whoever held it, and makes the history's partitions
-//! before their day comes.
+//! The sweeper: takes jobs back whose lease ran out, whoever held it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jobs::{
-    Database,
-    queue::{history::make_partitions, sweep::sweep, wait::forget_ended},
-};
+use jobs::{Database, queue::sweep::sweep};
 use rand::RngExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
 use crate::config::Limits;
-
-/// How often partitions are looked after; they are made a month ahead.
-const PARTITIONS_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// See the module.
 #[derive(Debug)]
@@ -31,19 +24,7 @@ pub(crate) struct Sweeper {
 impl Sweeper {
     /// Sweeps until the process is told to stop.
     pub(crate) async fn run(self) {
-        let mut partitions_made = None::<Instant>;
         loop {
-            if partitions_made.is_none_or(|at| at.elapsed() > PARTITIONS_EVERY) {
-                if let Err(error) = forget_ended(&self.database).await {
-                    tracing::debug!(%error, "what is left of ended waits stays for now");
-                }
-                match make_partitions(&self.database).await {
-                    Ok(()) => partitions_made = Some(Instant::now()),
-                    Err(error) => {
-                        tracing::warn!(%error, "the history's partitions can't be made now; they are tried again")
-                    }
-                }
-            }
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = self.bell.notified() => {}

@@ -1,0 +1,70 @@
+-- Pruning: days of bodies and of history are detached and dropped. vtoc_maintenance owns the parents for that, since a
+-- partition can't be detached concurrently by a function with its owner's rights; what it does to single days, functions check.
+create view vtoc.job_live with (security_invoker = true) as
+select id from vtoc.job_ready
+union all
+select id from vtoc.job_running
+union all
+select id from vtoc.job_waiting;
+comment on view vtoc.job_live is 'jobs that may still run; one that isn''t here any more comes back from the history only';
+
+create view vtoc.job_needed with (security_invoker = true) as
+select id from vtoc.job_live
+union all
+select id from vtoc.job_finished;
+comment on view vtoc.job_needed is 'jobs whose bodies are kept; one that left it never comes back';
+grant select on vtoc.job_live, vtoc.job_needed to vtoc_queue, vtoc_maintenance;
+
+-- To skip a key that somebody takes at this moment, it must be lockable.
+grant update (expires_at) on vtoc.job_unique to vtoc_maintenance;
+
+do $$
+begin
+    -- Who gives a table away must belong to who gets it, and stays so to attach partitions.
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+        execute format('grant vtoc_maintenance to %I', current_user);
+    end if;
+end
+$$;
+grant create on schema vtoc to vtoc_maintenance;
+alter table vtoc.job_body owner to vtoc_maintenance;
+alter table vtoc.job_finished owner to vtoc_maintenance;
+revoke create on schema vtoc from vtoc_maintenance;
+
+create function vtoc.close_body_day(day date) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Whoever has enqueued into it and not committed yet is waited for.
+    execute format('lock table vtoc.%I in share mode', 'job_body_' || to_char(day, 'YYYYMMDD'));
+end
+$$;
+comment on function vtoc.close_body_day(date) is 'until this transaction ends, nobody writes bodies of that day';
+
+create function vtoc.drop_day_partition(parent text, day date) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    child regclass;
+begin
+    if parent not in ('job_body', 'job_finished') then
+        raise exception '% is not dropped by days', parent;
+    end if;
+    child := to_regclass(format('vtoc.%I', parent || '_' || to_char(day, 'YYYYMMDD')));
+    if child is null then
+        return;
+    end if;
+    if (select relispartition from pg_class where oid = child) then
+        raise exception '% is not detached', child;
+    end if;
+    if parent = 'job_body' and (day + 1 - date '1970-01-01')::bigint << 40 > (select id from vtoc.job_floor) then
+        raise exception 'bodies are still read from %', child;
+    end if;
+    if parent = 'job_finished' and (day + 1)::timestamp at time zone 'UTC' > vtoc.clock() then
+        raise exception '% has not expired', child;
+    end if;
+    execute format('drop table %s', child);
+end
+$$;
+comment on function vtoc.drop_day_partition(text, date) is 'drops a detached day that nobody reads any more; nothing when it is gone';
+grant execute on function vtoc.close_body_day(date), vtoc.drop_day_partition(text, date) to vtoc_maintenance;
