@@ -70,6 +70,14 @@ pub(super) async fn place(tx: &mut Tx, jobs: &[NewJob], awaited: bool) -> Result
         return Ok(Vec::new());
     }
     let columns = Columns::of(jobs)?;
+    let enqueued = insert(tx, &columns, awaited).await?;
+    if !columns.large.is_empty() {
+        large::store(tx, jobs, &columns.large, &enqueued).await?;
+    }
+    Ok(enqueued)
+}
+
+async fn insert(tx: &mut Tx, columns: &Columns, awaited: bool) -> Result<Vec<Enqueued>, Error> {
     let rows = sqlx::query!(
         r#"with today as materialized (
             select vtoc.clock() as now
@@ -135,12 +143,7 @@ pub(super) async fn place(tx: &mut Tx, jobs: &[NewJob], awaited: bool) -> Result
     )
     .fetch_all(&mut **tx)
     .await?;
-    let enqueued: Vec<Enqueued> =
-        rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect();
-    if !columns.large.is_empty() {
-        large::store(tx, jobs, &columns.large, &enqueued).await?;
-    }
-    Ok(enqueued)
+    Ok(rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect())
 }
 
 /// Whether a job can be enqueued at all; answers how many bytes its payload has.
