@@ -32,7 +32,7 @@ impl Pruner {
     /// Looks after the days until the process is told to stop; a run that is cut off is gone on with by another's.
     pub(crate) async fn run(self) {
         let stopping = self.stopping.clone();
-        stopping.run_until_cancelled(self.look_after_days()).await;
+        stopping.run_until_cancelled(Box::pin(self.look_after_days())).await;
     }
 
     async fn look_after_days(self) {

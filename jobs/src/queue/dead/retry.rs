@@ -79,7 +79,6 @@ async fn retry_in(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<Retried>, Error> {
 }
 
 /// Moves ended jobs from the history to the ready ones; says what came of those that had ended.
-#[expect(clippy::too_many_lines, reason = "one statement: a job is moved at once or not at all")]
 async fn bring_back(tx: &mut Tx, keys: &[i64]) -> Result<HashMap<i64, Retried>, Error> {
     let rows = sqlx::query!(
         r#"with ended as materialized (
