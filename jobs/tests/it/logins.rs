@@ -161,10 +161,8 @@ async fn an_owner_who_is_no_superuser_gives_a_login_its_station_and_makes_days()
         let add = "select vtoc.add_day_partition($1, '2031-07-01')";
         sqlx::query(add).bind(parent).execute(&mut owner).await.unwrap();
     }
+    // The database goes with its cluster: to drop one is to wait until the whole cluster's files are on disk.
     owner.close().await.unwrap();
-
-    base.execute(&format!("drop database {name} with (force)")).await;
-    base.execute(&format!("drop role {name}")).await;
 }
 
 #[tokio::test]

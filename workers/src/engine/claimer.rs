@@ -115,7 +115,12 @@ impl Claimer {
     pub(crate) async fn run_suspects(self) {
         let names = self.kinds.names();
         while !self.stopping.is_cancelled() {
-            let room = self.free_room(false, 1).await;
+            // After a stop the room that a job leaves is for no other.
+            let room = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => break,
+                room = self.free_room(false, 1) => room,
+            };
             let since = Instant::now();
             let request =
                 Claim { worker: self.worker, queues: &self.queues, kinds: &names, limit: 1, lease: self.limits.lease };
