@@ -24,6 +24,9 @@ begin
     if not (select rolsuper from pg_roles where rolname = current_user) then
         execute format('grant vtoc_maintenance to %I', current_user);
     end if;
+exception
+    -- From PostgreSQL 16 on, only who made the role, or administers it, may; somebody else has to have done it before.
+    when insufficient_privilege then null;
 end
 $$;
 grant create on schema vtoc to vtoc_maintenance;
