@@ -211,8 +211,9 @@ impl Parts {
     }
 
     fn pruner(&self) -> anyhow::Result<Pruner> {
-        let options =
-            ConnectOptions { application_name: "vtoc-worker-pruner", connections_max: 2, ..ConnectOptions::default() };
+        // Days take longer than the jobs' calls may.
+        let ConnectOptions { statement_timeout, deadline, .. } = ConnectOptions::default();
+        let options = ConnectOptions { statement_timeout, deadline, ..self.config.pool("vtoc-worker-pruner", 2) };
         Ok(Pruner {
             database: Database::connect_lazy(&self.config.database_url, &options)?,
             detaching: if self.config.poll_only { Detaching::AtOnce } else { Detaching::Concurrently },
