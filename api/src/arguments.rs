@@ -7,7 +7,7 @@ use api::{
     Config, Limits, Webhooks,
     config::{self, ConfigError, WebhookSettings},
 };
-use clap::Parser;
+use clap::{Parser, builder::FalseyValueParser};
 
 /// Takes in webhooks and requests, verifies them, and writes durable jobs to Postgres.
 #[derive(Parser)]
@@ -24,6 +24,10 @@ pub(crate) struct Arguments {
     /// Database connections at most
     #[arg(long, env = "VTOC_API_DATABASE_CONNECTIONS_MAX", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) database_connections_max: u32,
+
+    /// The database is behind a transaction pooler: leave nothing in its sessions
+    #[arg(long, env = "VTOC_POLL_ONLY", value_parser = FalseyValueParser::new())]
+    pub(crate) poll_only: bool,
 
     /// Open client connections at most; more wait to be accepted
     #[arg(long, env = "VTOC_CONNECTIONS_MAX", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

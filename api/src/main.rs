@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use jobs::{ConnectOptions, Database, Wake, accept::Door};
+use jobs::{ConnectOptions, Database, Pooling, Wake, accept::Door};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -42,6 +42,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let options = ConnectOptions {
         application_name: "vtoc-api",
         connections_max: arguments.database_connections_max,
+        pooling: if arguments.poll_only { Pooling::Transaction } else { Pooling::Session },
         ..ConnectOptions::default()
     };
     let database = Database::connect_lazy(url, &options)?;

@@ -5,7 +5,7 @@ use std::env;
 
 use anyhow::{Context, Result, bail};
 use jobs::stations::{self, NewStation, Role};
-use jobs::{ConnectOptions, Database, Scope, provision};
+use jobs::{ConnectOptions, Database, Pooling, Scope, provision};
 
 use crate::cluster::{Cluster, Options};
 use crate::data_folder::DataFolder;
@@ -21,6 +21,11 @@ const STATIONS: [(&str, &str, Role); 3] =
 
 /// The slug of the station that a message without one belongs to.
 pub(crate) const DEFAULT_STATION: &str = STATIONS[0].0;
+
+/// How `vtoc` itself connects: its few calls go through any pooler.
+pub(crate) fn connect_options() -> ConnectOptions {
+    ConnectOptions { pooling: Pooling::Transaction, ..ConnectOptions::default() }
+}
 
 /// URLs of a database that somebody else runs.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +85,7 @@ pub(crate) async fn provision_given(folder: &DataFolder, given: &Given) -> Resul
 /// Registers the first stations of an installation that has none.
 pub(crate) async fn register_stations(url: &str) -> Result<()> {
     let step = Step::begin("stations");
-    let database = Database::connect(url, &ConnectOptions::default()).await.context("connect as the application")?;
+    let database = Database::connect(url, &connect_options()).await.context("connect as the application")?;
     let mut known = stations::list(&database, Scope::Fleet).await?;
     if known.is_empty() {
         for (slug, callsign, role) in STATIONS {

@@ -23,7 +23,10 @@ use crate::{
     audits::{self, NewAudit},
     database::as_station,
     installation,
-    queue::{NewJob, enqueue, enqueue::interval},
+    queue::{
+        NewJob, enqueue,
+        enqueue::{PAYLOAD_MAX, interval},
+    },
     stations::{self, Station},
 };
 
@@ -233,10 +236,10 @@ async fn accept(
 ) -> Result<(Answer, Option<String>), Error> {
     as_station(tx, station.id).await?;
     let job: NewJob = work.job;
+    text_fits(&job)?;
     let queue = job.queue.clone();
     let job_id = enqueue(tx, &[job])
-        .await
-        .map_err(blame_the_text)?
+        .await?
         .first()
         .ok_or_else(|| Error::Internal("an enqueue without an answer".to_owned()))?
         .id;
@@ -256,12 +259,13 @@ async fn accept(
     Ok((Answer::Accepted { receipt_id: receipt.id, job_id, duplicate: false }, Some(queue)))
 }
 
-/// Of what a payload is made of, only the text is as long as its sender likes.
-fn blame_the_text(error: Error) -> Error {
-    match error {
-        Error::Invalid { field: "payload", detail } => Error::Invalid { field: "text", detail },
-        other => other,
+/// Larger payloads are for work of our own; of what this one is made of, only the text is as long as its sender likes.
+fn text_fits(job: &NewJob) -> Result<(), Error> {
+    let bytes = job.payload.to_string().len();
+    if bytes > PAYLOAD_MAX {
+        return Err(Error::invalid("text", format!("{bytes} bytes, at most {PAYLOAD_MAX} are allowed")));
     }
+    Ok(())
 }
 
 async fn ignore(tx: &mut Tx, receipt: &NewReceipt<'_>, reason: String) -> Result<(Answer, Option<String>), Error> {

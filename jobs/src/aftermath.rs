@@ -1,17 +1,17 @@
 //! What follows when a job ends without success: the run it carried and the audit it answers for end too, in the same
 //! transaction, so that nobody waits for an action that will never come.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, JobId};
+use crate::{Error, JobId, database::Line};
 
 /// Ends runs and audits of those of `keys` that finished dead or cancelled. The transaction must be in fleet scope.
-pub(crate) async fn of(tx: &mut PgConnection, keys: &[i64]) -> Result<(), Error> {
+pub(crate) async fn of(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
     let ended = sqlx::query!(
-        r#"select j.id as "id!", j.enqueued_at as "enqueued_at!", j.station_id, j.payload ->> 'audit_id' as audit_id, f.error
+        r#"select j.id as "id!", j.enqueued_at as "enqueued_at!", j.station_id, coalesce(j.payload ->> 'audit_id', l.payload ->> 'audit_id') as audit_id, f.error
         from vtoc.job j
         join vtoc.job_finished f on f.id = j.id
+        left join vtoc.job_beside l on l.id = j.id and j.payload ? 'vtoc:beside'
         where j.id = any($1) and f.state <> 'done'"#,
         keys
     )
@@ -51,7 +51,7 @@ pub(crate) async fn of(tx: &mut PgConnection, keys: &[i64]) -> Result<(), Error>
 
 /// Opens the runs of `jobs` that [`of`] ended: the jobs run again and go on behind the last step. Audits stay as they
 /// ended: whoever waited for them was told.
-pub(crate) async fn undone(tx: &mut PgConnection, jobs: &[JobId]) -> Result<(), Error> {
+pub(crate) async fn undone(tx: &mut Line, jobs: &[JobId]) -> Result<(), Error> {
     let jobs: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     sqlx::query!(
         "update vtoc.playbook_run

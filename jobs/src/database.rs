@@ -1,26 +1,35 @@
 //! Connections and the roles a transaction takes on. The login itself has no rights: every transaction says first
 //! for whom it works, and row-level security does the rest.
 
+mod line;
+mod options;
+mod pools;
 mod tx;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use sqlx::{
-    AssertSqlSafe, PgPool, Postgres,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{AssertSqlSafe, postgres::PgPoolOptions};
 
-pub use self::tx::Tx;
+use self::pools::Pools;
+pub use self::{
+    line::Line,
+    options::{ConnectOptions, Pooling},
+    pools::POOL_TIMEOUTS_MAX,
+    tx::Tx,
+};
 use crate::{
     Error, StationId, migrate,
     queue::history::make_days,
     stations::{Role, group},
 };
 
+/// A connection that nobody used for this long is closed.
+const IDLE_CONNECTION: Duration = Duration::from_secs(300);
 /// How long maintenance waits for a lock: whoever comes after it in the queue waits as long.
 const LOCK_TIMEOUT_MS: u32 = 200;
+/// Takes on the role that works on the control plane of the whole fleet.
+pub(crate) const FLEET: &str = "set local role vtoc_queue";
 
 /// What a caller may see of the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,40 +41,11 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The statement that opens a transaction in this scope, in one round trip.
-    fn begin(self) -> String {
+    /// What lets an open transaction work in this scope, in one round trip.
+    fn role(self) -> String {
         match self {
-            Self::Fleet => "begin; set local role vtoc_queue".to_owned(),
-            Self::Station(StationId(id)) => {
-                format!("begin; set local role vtoc_station; set local vtoc.station = '{id}'")
-            }
-        }
-    }
-}
-
-/// How to connect. Every limit has a default that suits one process of a small fleet.
-#[derive(Debug, Clone)]
-pub struct ConnectOptions {
-    /// Shown in `pg_stat_activity`.
-    pub application_name: &'static str,
-    /// Connections at most.
-    pub connections_max: u32,
-    /// How long to wait for a free connection.
-    pub acquire_timeout: Duration,
-    /// The server ends statements after this long.
-    pub statement_timeout: Duration,
-    /// The client gives a whole call up after this long.
-    pub deadline: Duration,
-}
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self {
-            application_name: "vtoc",
-            connections_max: 8,
-            acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(8),
-            deadline: Duration::from_secs(10),
+            Self::Fleet => FLEET.to_owned(),
+            Self::Station(StationId(id)) => format!("set local role vtoc_station; set local vtoc.station = '{id}'"),
         }
     }
 }
@@ -82,8 +62,9 @@ pub struct Readiness {
 /// One pool of connections to one database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pool: PgPool,
-    deadline: Duration,
+    pools: Arc<Pools>,
+    options: Arc<ConnectOptions>,
+    opening: Arc<str>,
 }
 
 impl Database {
@@ -95,7 +76,7 @@ impl Database {
         let database = Self::connect_lazy(url, options)?;
         database
             .bounded(async {
-                database.pool.acquire().await?;
+                database.pools.acquire().await?;
                 Ok(())
             })
             .await?;
@@ -107,39 +88,42 @@ impl Database {
     /// # Errors
     /// [`Error::Invalid`] for a URL that isn't one.
     pub fn connect_lazy(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
-        let pool = PgPoolOptions::new()
+        let sizes = PgPoolOptions::new()
             .max_connections(options.connections_max)
             .acquire_timeout(options.acquire_timeout)
-            .idle_timeout(Duration::from_secs(300))
-            .connect_lazy_with(connect_options(url, options)?);
-        Ok(Self { pool, deadline: options.deadline })
+            .idle_timeout(IDLE_CONNECTION);
+        let pools = Arc::new(Pools::new(sizes, options.parse(url)?));
+        Ok(Self { pools, opening: options.opening().into(), options: Arc::new(options.clone()) })
     }
 
     /// A transaction in `scope`.
     pub(crate) async fn begin(&self, scope: Scope) -> Result<Tx, Error> {
-        Tx::open(&self.pool, scope.begin()).await
+        self.open(&scope.role()).await
     }
 
     /// A transaction over one station's data.
     pub(crate) async fn begin_station_data(&self, role: Role, station: StationId) -> Result<Tx, Error> {
-        let statement = format!("begin; set local role {}; set local vtoc.station = '{}'", group(role), station.0);
-        Tx::open(&self.pool, statement).await
+        self.open(&station_data(role, station)).await
     }
 
-    /// A transaction that may detach days and forget rows. It waits for nobody's lock longer than [`LOCK_TIMEOUT_MS`].
+    async fn open(&self, role: &str) -> Result<Tx, Error> {
+        let line = Line::pooled(self.pools.acquire().await?, &self.options);
+        Tx::open(line, format!("{}{role}", self.opening)).await
+    }
+
+    /// A transaction that may detach days and forget rows. It waits for nobody's lock longer than a fifth of a second.
     pub(crate) async fn begin_maintenance(&self) -> Result<Tx, Error> {
-        let begin = format!("begin; set local role vtoc_maintenance; set local lock_timeout = {LOCK_TIMEOUT_MS}");
-        Tx::open(&self.pool, begin).await
+        self.open(&format!("set local role vtoc_maintenance; set local lock_timeout = {LOCK_TIMEOUT_MS}")).await
     }
 
     /// A connection outside any transaction with the rights and the patience of [`Database::begin_maintenance`]; it is
-    /// closed after use. Behind a transaction pooler it has neither.
-    pub(crate) async fn maintenance_session(&self) -> Result<PoolConnection<Postgres>, Error> {
-        let mut connection = self.pool.acquire().await?;
-        connection.close_on_drop();
+    /// closed after use. Behind a transaction pooler there is none.
+    pub(crate) async fn maintenance_session(&self) -> Result<Line, Error> {
+        let mut line = Line::pooled(self.pools.acquire().await?, &self.options);
+        line.close_on_drop();
         let settings = format!("set role vtoc_maintenance; set lock_timeout = {LOCK_TIMEOUT_MS}");
-        sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
-        Ok(connection)
+        sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut line).await?;
+        Ok(line)
     }
 
     /// Gives `work` up when it takes longer than the client-side deadline. The connection it used is closed, not reused:
@@ -154,10 +138,15 @@ impl Database {
     }
 
     async fn within_deadline<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        match tokio::time::timeout(self.deadline, work).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Unavailable(format!("no answer within {} s", self.deadline.as_secs()))),
+        let (pool, deadline) = (self.pools.current(), self.options.deadline);
+        let Ok(result) = tokio::time::timeout(deadline, work).await else {
+            self.pools.timed_out(&pool);
+            return Err(unanswered(deadline));
+        };
+        if !result.as_ref().is_err_and(Error::is_transient) {
+            pool.answered();
         }
+        result
     }
 
     /// Whether the database is there, migrated, and has workers.
@@ -177,33 +166,28 @@ impl Database {
 
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.pools.close().await;
     }
 }
 
-/// Options of every connection: named, bounded, and idle transactions ended by the server.
-pub(crate) fn connect_options(url: &str, options: &ConnectOptions) -> Result<PgConnectOptions, Error> {
-    let parsed: PgConnectOptions = url
-        .parse()
-        .map_err(|_| Error::invalid("DATABASE_URL", "expected postgres://user:password@host:port/database"))?;
-    let statement_timeout = options.statement_timeout.as_millis().to_string();
-    Ok(parsed.application_name(options.application_name).options([
-        ("statement_timeout", statement_timeout.as_str()),
-        ("lock_timeout", "5000"),
-        ("idle_in_transaction_session_timeout", "30000"),
-    ]))
+/// Gives `work` up after `limit`.
+pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(unanswered(limit)))
+}
+
+fn unanswered(limit: Duration) -> Error {
+    Error::Unavailable(format!("no answer within {} s", limit.as_secs_f32()))
 }
 
 /// Lets an open transaction work on the control plane of the whole fleet.
 pub(crate) async fn as_fleet(tx: &mut Tx) -> Result<(), Error> {
-    sqlx::raw_sql("set local role vtoc_queue").execute(&mut **tx).await?;
+    sqlx::raw_sql(FLEET).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// Lets an open transaction work on the control-plane rows of one station only.
 pub(crate) async fn as_station(tx: &mut Tx, station: StationId) -> Result<(), Error> {
-    let statement = format!("set local role vtoc_station; set local vtoc.station = '{}'", station.0);
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut **tx).await?;
+    sqlx::raw_sql(AssertSqlSafe(Scope::Station(station).role())).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -217,7 +201,10 @@ pub(crate) async fn as_scope(tx: &mut Tx, scope: Scope) -> Result<(), Error> {
 
 /// Lets an open transaction work on one station's data.
 pub(crate) async fn as_station_data(tx: &mut Tx, role: Role, station: StationId) -> Result<(), Error> {
-    let statement = format!("set local role {}; set local vtoc.station = '{}'", group(role), station.0);
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut **tx).await?;
+    sqlx::raw_sql(AssertSqlSafe(station_data(role, station))).execute(&mut **tx).await?;
     Ok(())
+}
+
+fn station_data(role: Role, station: StationId) -> String {
+    format!("set local role {}; set local vtoc.station = '{}'", group(role), station.0)
 }

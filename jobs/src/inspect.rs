@@ -23,6 +23,8 @@ pub enum State {
     Ready,
     /// Under a lease.
     Running,
+    /// For its children or an answer.
+    Waiting,
     /// Finished with success.
     Done,
     /// Finished without.
@@ -38,10 +40,11 @@ impl FromStr for State {
         Ok(match text {
             "ready" => Self::Ready,
             "running" => Self::Running,
+            "waiting" => Self::Waiting,
             "done" => Self::Done,
             "dead" => Self::Dead,
             "cancelled" => Self::Cancelled,
-            _ => return Err(Error::invalid("state", "expected ready, running, done, dead or cancelled")),
+            _ => return Err(Error::invalid("state", "expected ready, running, waiting, done, dead or cancelled")),
         })
     }
 }
@@ -82,6 +85,10 @@ pub struct JobView {
     pub enqueued_at: DateTime<Utc>,
     /// When it may run (ready jobs).
     pub run_at: Option<DateTime<Utc>>,
+    /// What it waits for: `callback` or `children` (waiting jobs).
+    pub waits_for: Option<String>,
+    /// When it is woken whatever comes (waiting jobs); a batch's completion never is.
+    pub waits_until: Option<DateTime<Utc>>,
     /// When the current or last attempt began.
     pub started_at: Option<DateTime<Utc>>,
     /// When it finished.
@@ -102,7 +109,7 @@ pub struct JobDetail {
     /// What lists show.
     #[serde(flatten)]
     pub job: JobView,
-    /// The kind's own fields, secrets replaced.
+    /// The kind's own fields, secrets replaced; of one over the cap, its size.
     pub payload: Value,
     /// What it came to.
     pub output: Option<Value>,
@@ -121,7 +128,7 @@ pub struct JobDetail {
 pub struct AttemptView {
     /// Which, from 1; interrupted ones don't count, so numbers may repeat.
     pub attempt: i16,
-    /// `done`, `retry`, `snooze`, `cancelled`, `dead`, `interrupted`, `timed_out`, `panicked`, `crashed` or `given_up`.
+    /// `done`, `retry`, `snooze`, `waiting`, `cancelled`, `dead`, `interrupted`, `timed_out`, `panicked`, `crashed` or `given_up`.
     pub outcome: String,
     /// Why.
     pub error: Option<String>,
@@ -163,6 +170,8 @@ struct JobRow {
     state: Option<String>,
     attempt: Option<i16>,
     run_at: Option<DateTime<Utc>>,
+    waits_for: Option<String>,
+    waits_until: Option<DateTime<Utc>>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     worker: Option<String>,
@@ -185,6 +194,8 @@ impl JobRow {
             attempts_max: self.attempts_max,
             enqueued_at: self.enqueued_at,
             run_at: self.run_at,
+            waits_for: self.waits_for,
+            waits_until: self.waits_until,
             started_at: self.started_at,
             finished_at: self.finished_at,
             worker: self.worker,
@@ -239,12 +250,14 @@ async fn rows(tx: &mut Tx, ids: &[i64]) -> Result<Vec<JobRow>, Error> {
     Ok(sqlx::query_as!(
         JobRow,
         r#"select j.id as "id!", j.kind as "kind!", j.queue as "queue!", s.slug as "station?", j.priority as "priority!", j.attempts_max as "attempts_max!",
-            j.enqueued_at as "enqueued_at!", case when r.id is not null then 'ready' else f.state end as state, coalesce(r.attempt, f.attempt) as attempt,
-            r.run_at as "run_at?", f.started_at as "started_at?", f.finished_at as "finished_at?", w.name as "worker?", r.suspect as "suspect?",
-            r.crash_count as "crash_count?", coalesce(f.error, last.error) as error
+            j.enqueued_at as "enqueued_at!", case when r.id is not null then 'ready' when wt.id is not null then 'waiting' else f.state end as state,
+            coalesce(r.attempt, wt.attempt, f.attempt) as attempt, r.run_at as "run_at?", wt.what as "waits_for?", wt.deadline as "waits_until?",
+            f.started_at as "started_at?", f.finished_at as "finished_at?", w.name as "worker?", coalesce(r.suspect, wt.suspect) as suspect,
+            coalesce(r.crash_count, wt.crash_count) as crash_count, coalesce(f.error, last.error) as error
         from vtoc.job j
         left join vtoc.station s on s.id = j.station_id
         left join vtoc.job_ready r on r.id = j.id
+        left join vtoc.job_waiting wt on wt.id = j.id
         left join vtoc.job_finished f on f.id = j.id
         left join lateral (select a.error, a.worker_id from vtoc.job_attempt a where a.job_id = j.id order by a.token desc limit 1) last on true
         left join vtoc.worker w on w.id = coalesce(f.worker_id, last.worker_id)

@@ -11,6 +11,7 @@ mod ids;
 pub mod inspect;
 pub mod installation;
 pub mod kinds;
+pub mod laws;
 pub mod migrate;
 mod nul;
 mod page;
@@ -26,7 +27,7 @@ pub mod testing;
 pub mod tokens;
 pub mod workers;
 
-pub use database::{ConnectOptions, Database, Readiness, Scope, Tx};
+pub use database::{ConnectOptions, Database, Line, POOL_TIMEOUTS_MAX, Pooling, Readiness, Scope, Tx};
 pub use error::Error;
 pub use ids::{JobId, StationId};
 pub use page::{Page, PageRequest};

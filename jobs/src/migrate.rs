@@ -1,8 +1,15 @@
 //! Migrations: embedded in the program, forward only, applied by the owner.
 
+use std::time::Duration;
+
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 
-use crate::{ConnectOptions, Error, Tx, database::connect_options};
+use crate::{ConnectOptions, Error, Tx, database::within};
+
+/// The server ends a migration's statement after this long.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(300);
+/// All migrations together, with the wait for another process that migrates.
+const DEADLINE: Duration = Duration::from_secs(900);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -14,14 +21,17 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 pub async fn run(owner_url: &str) -> Result<(), Error> {
     let options = ConnectOptions {
         application_name: "vtoc-migrate",
-        statement_timeout: std::time::Duration::from_secs(300),
+        statement_timeout: STATEMENT_TIMEOUT,
         ..ConnectOptions::default()
     };
-    let mut connection = PgConnection::connect_with(&connect_options(owner_url, &options)?).await?;
-    MIGRATIONS.run(&mut connection).await.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
-    sqlx::raw_sql("grant select on _sqlx_migrations to vtoc_queue").execute(&mut connection).await?;
-    connection.close().await?;
-    Ok(())
+    let server = options.parse(owner_url)?;
+    let mut connection = within(options.deadline, async { Ok(PgConnection::connect_with(&server).await?) }).await?;
+    within(DEADLINE, async {
+        MIGRATIONS.run(&mut connection).await.map_err(|error| Error::Internal(format!("migration failed: {error}")))?;
+        sqlx::raw_sql("grant select on _sqlx_migrations to vtoc_queue").execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    })
+    .await
 }
 
 /// The newest migration this program knows.

@@ -1,10 +1,10 @@
 //! Making a database ready for the running system: migrations, and a login without rights of its own that may only take
 //! on the group roles.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::AssertSqlSafe;
 use url::Url;
 
-use crate::{ConnectOptions, Error, database::connect_options, migrate};
+use crate::{ConnectOptions, Error, Pooling, database::Line, migrate};
 
 /// The roles the application's login may take on; the last for workers, which drop days of bodies and history.
 const GROUPS: [&str; 6] =
@@ -24,16 +24,19 @@ pub struct Rights {
 /// # Errors
 /// [`Error::Unavailable`] when it can't be reached, [`Error::Internal`] when it refuses the login.
 pub async fn rights(url: &str) -> Result<Rights, Error> {
-    let mut connection = PgConnection::connect_with(&connect_options(url, &ConnectOptions::default())?).await?;
+    // Asked in a way that any pooler lets through.
+    let options = ConnectOptions { pooling: Pooling::Transaction, ..ConnectOptions::default() };
+    let mut line = Line::connect(url, &options).await?;
+    sqlx::raw_sql(AssertSqlSafe(options.opening())).execute(&mut line).await?;
     let row = sqlx::query!(
         r#"select (rolsuper or (rolcreaterole and has_database_privilege(current_database(), 'create'))) as "migrates!",
             not rolsuper and not rolbypassrls and not rolinherit as "serves!"
         from pg_roles
         where rolname = current_user"#
     )
-    .fetch_one(&mut connection)
+    .fetch_one(&mut line)
     .await?;
-    connection.close().await?;
+    sqlx::raw_sql("commit").execute(&mut line).await?;
     Ok(Rights { migrates: row.migrates, serves: row.serves })
 }
 
@@ -44,11 +47,12 @@ pub async fn rights(url: &str) -> Result<Rights, Error> {
 /// As [`migrate::run`]; [`Error::Invalid`] when the URL isn't one.
 pub async fn installation(owner_url: &str, login: &str, password: &str) -> Result<String, Error> {
     migrate::run(owner_url).await?;
-    let mut connection = PgConnection::connect_with(&connect_options(owner_url, &ConnectOptions::default())?).await?;
-    let mut tx = connection.begin().await?;
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vtoc login', 0))").execute(&mut *tx).await?;
+    let options = ConnectOptions::default();
+    let mut line = Line::connect(owner_url, &options).await?;
+    sqlx::raw_sql(AssertSqlSafe(options.opening())).execute(&mut line).await?;
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vtoc login', 0))").execute(&mut line).await?;
     let verb = if sqlx::query!("select 1 as there from pg_roles where rolname = $1", login)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut line)
         .await?
         .is_some()
     {
@@ -65,11 +69,10 @@ pub async fn installation(owner_url: &str, login: &str, password: &str) -> Resul
         password,
         GROUPS.join(", ")
     )
-    .fetch_one(&mut *tx)
+    .fetch_one(&mut line)
     .await?;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut *tx).await?;
-    tx.commit().await?;
-    connection.close().await?;
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut line).await?;
+    sqlx::raw_sql("commit").execute(&mut line).await?;
     application_url(owner_url, login, password)
 }
 

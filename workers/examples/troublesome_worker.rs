@@ -11,7 +11,7 @@ use clap::Parser;
 use jobs::{
     installation,
     kinds::{Cx, Failure, Kind, Kinds, Policy as KindPolicy, entry},
-    queue::{Backoff, Fate},
+    queue::{Backoff, Fate, Until},
 };
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,8 +30,12 @@ struct Arguments {
     config_dir: Option<PathBuf>,
     #[arg(long, env = "TEST_LEASE_MS", default_value_t = 2_000)]
     lease_ms: u64,
+    #[arg(long, env = "TEST_POLL_MS", default_value_t = 200)]
+    poll_ms: u64,
     #[arg(long, env = "TEST_CONCURRENCY", default_value_t = 10)]
     concurrency: usize,
+    #[arg(long, env = "VTOC_POLL_ONLY")]
+    poll_only: bool,
     #[arg(long)]
     worker_id: Option<Uuid>,
     #[arg(long)]
@@ -69,6 +73,22 @@ impl Kind for Panic {
 
     async fn run(self, _: &Cx) -> Result<Fate, Failure> {
         panic!("as it was told to");
+    }
+}
+
+/// Fails at its first attempt, and is done at its second.
+#[derive(Debug, Serialize, Deserialize)]
+struct FailOnce {}
+
+impl Kind for FailOnce {
+    const NAME: &'static str = "fail_once";
+    const POLICY: KindPolicy = POLICY;
+
+    async fn run(self, cx: &Cx) -> Result<Fate, Failure> {
+        if cx.attempt.held.attempt == 1 {
+            return Err(Failure::Other(anyhow::anyhow!("as it was told to")));
+        }
+        Ok(Fate::Done(None))
     }
 }
 
@@ -141,6 +161,31 @@ impl Kind for TellReceiver {
     }
 }
 
+/// Enqueues jobs that tell a receiver, waits for them without a slot, and answers with how they ended.
+#[derive(Debug, Serialize, Deserialize)]
+struct AskAround {
+    url: String,
+    children: usize,
+    #[serde(default)]
+    ballast: String,
+}
+
+impl Kind for AskAround {
+    const NAME: &'static str = "ask_around";
+    const POLICY: KindPolicy = POLICY;
+
+    async fn run(self, cx: &Cx) -> Result<Fate, Failure> {
+        if let Some(woken) = cx.woken().await? {
+            return Ok(Fate::Done(woken.answer));
+        }
+        let child = cx.follow_up(&TellReceiver { url: self.url, takes_ms: self.ballast.len() as u64 / 1_000 })?;
+        let mut held = cx.attempt.lock().await?;
+        held.enqueue_children(cx.attempt.id, &vec![child; self.children]).await?;
+        held.wait(Until::Children, Duration::from_secs(60)).await?;
+        Ok(Fate::Committed)
+    }
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -156,23 +201,25 @@ async fn main() -> anyhow::Result<()> {
         concurrency: if arguments.isolated { 1 } else { arguments.concurrency },
         limits: Limits {
             lease,
-            poll: Duration::from_millis(200),
+            poll: Duration::from_millis(arguments.poll_ms),
             sweep: Duration::from_millis(400),
             drain: Duration::from_secs(3),
             overtime: Duration::from_millis(500),
             ..Limits::default()
         },
         isolation: Some(Isolation { program: std::env::current_exe()?.into(), arguments: vec!["--isolated".into()] }),
-        poll_only: false,
+        poll_only: arguments.poll_only,
         worker_id: arguments.worker_id.unwrap_or_else(Uuid::now_v7),
     };
     let kinds = Kinds::released()
         .with(entry::<AbortProcess>())
         .with(entry::<Panic>())
+        .with(entry::<FailOnce>())
         .with(entry::<Hang>())
         .with(entry::<BlockThread>())
         .with(entry::<BlockAndReturn>())
-        .with(entry::<TellReceiver>());
+        .with(entry::<TellReceiver>())
+        .with(entry::<AskAround>());
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let told = stop.clone();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs::ConnectOptions;
+use jobs::{ConnectOptions, Pooling};
 use uuid::Uuid;
 
 use crate::isolation::Isolation;
@@ -20,7 +20,8 @@ pub struct Config {
     pub limits: Limits,
     /// How suspects get a process of their own; none: this process leaves them to others.
     pub isolation: Option<Isolation>,
-    /// No listener: work is found by polling alone (behind a transaction pooler).
+    /// The database is behind a transaction pooler: nothing is left in its sessions. So there is no listener, and work is
+    /// found by polling alone.
     pub poll_only: bool,
     /// This process, in the registry.
     pub worker_id: Uuid,
@@ -73,14 +74,17 @@ impl Limits {
     }
 }
 
-/// A pool of its own for each use, so that none can keep another waiting.
-pub(crate) fn pool(application_name: &'static str, connections_max: u32, limits: &Limits) -> ConnectOptions {
-    let deadline = (limits.lease / 6).clamp(Duration::from_secs(2), Duration::from_secs(10));
-    ConnectOptions {
-        application_name,
-        connections_max,
-        acquire_timeout: deadline,
-        statement_timeout: deadline,
-        deadline,
+impl Config {
+    /// A pool of its own for each use, so that none can keep another waiting.
+    pub(crate) fn pool(&self, application_name: &'static str, connections_max: u32) -> ConnectOptions {
+        let deadline = (self.limits.lease / 6).clamp(Duration::from_secs(2), Duration::from_secs(10));
+        ConnectOptions {
+            application_name,
+            connections_max,
+            acquire_timeout: deadline,
+            statement_timeout: deadline,
+            deadline,
+            pooling: if self.poll_only { Pooling::Transaction } else { Pooling::Session },
+        }
     }
 }

@@ -161,6 +161,8 @@ pub struct Counters {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flights {
     state: Arc<Mutex<State>>,
+    /// Rung when jobs come on board and none was there.
+    busy: Arc<Notify>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -185,7 +187,20 @@ impl Flights {
             state.flights.insert((held.key, held.token), Arc::clone(&flight));
             (claimed, flight)
         };
-        claimed.into_iter().map(board).collect()
+        let boarded = claimed.into_iter().map(board).collect();
+        drop(state);
+        self.busy.notify_waiters();
+        boarded
+    }
+
+    /// Returns at once while a job is on board, and otherwise when one comes.
+    pub(crate) async fn busy(&self) {
+        let mut rung = pin!(self.busy.notified());
+        // Listens before it looks, so that no job comes unseen in between.
+        rung.as_mut().enable();
+        if self.len() == 0 {
+            rung.await;
+        }
     }
 
     /// The jobs' results are written, or refused: they are off board, and with its last job a lease is no longer renewed.

@@ -9,6 +9,8 @@ mod flights;
 mod isolation;
 mod layers;
 mod process;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use config::{Config, Limits};
 pub use flights::Counters;

@@ -35,7 +35,7 @@ struct Arguments {
     /// Seconds a claim is good for without a renewal; the same for all workers of a fleet
     #[arg(long, env = "VTOC_LEASE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=3600))]
     lease_seconds: u64,
-    /// Find work by polling alone, as behind a transaction pooler
+    /// The database is behind a transaction pooler: leave nothing in its sessions, find work by polling alone
     #[arg(long, env = "VTOC_POLL_ONLY", value_parser = FalseyValueParser::new())]
     poll_only: bool,
     /// Folder with agents.yml and agentkit.yml; the shipped ones without it

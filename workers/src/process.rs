@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use apalis::layers::catch_panic::CatchPanicLayer;
 use apalis_core::worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeExt};
 use jobs::{
     ConnectOptions, Database, Wake,
@@ -19,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::Claims,
-    config::{Config, pool},
+    config::Config,
     dispatch::{Room, dispatch},
     engine::{
         Engine,
@@ -33,7 +32,7 @@ use crate::{
     },
     flights::{Boarded, Counters, Flights},
     isolation::Suspects,
-    layers::{fate::FateLayer, panic::caught, time_limit::TimeLimitLayer, trace::TraceLayer},
+    layers::{fate::FateLayer, guards},
 };
 
 /// How long a process that stops waits, after the drain, for the database to take its last results.
@@ -71,7 +70,7 @@ pub async fn run(
     let stopped = tokio::spawn(moment_of(stop.clone()));
     let (parts, finisher, room) = Parts::new(config, kinds, services, stop)?;
     let renewer = parts.start_renewer(role)?;
-    let (jobs, claims) = mpsc::channel(parts.config.concurrency + parts.config.limits.claim_max as usize);
+    let (jobs, claims) = mpsc::channel(parts.config.concurrency + 2 * parts.config.limits.claim_max as usize);
     let engine = parts.start_engine(finisher, jobs, role)?;
     tokio::select! {
         worked = parts.work(claims, room) => worked?,
@@ -128,10 +127,10 @@ impl Parts {
         let room = Room {
             kinds: kinds.clone(),
             services: Arc::new(services),
-            database: Database::connect_lazy(url, &pool("vtoc-worker-jobs", connections, limits))?,
-            wake: Wake::start(url, &pool("vtoc-worker-wake", 1, limits))?,
+            database: Database::connect_lazy(url, &config.pool("vtoc-worker-jobs", connections))?,
+            wake: Wake::start(url, &config.pool("vtoc-worker-wake", 1))?,
         };
-        let database = Database::connect_lazy(url, &pool("vtoc-worker-engine", 4, limits))?;
+        let database = Database::connect_lazy(url, &config.pool("vtoc-worker-engine", 4))?;
         let (kinds, flights, outage) = (Arc::new(kinds), Flights::default(), Outage::new());
         let capacity = config.concurrency.max(limits.finish_max);
         let (results, finisher) = Finisher::new(
@@ -164,7 +163,7 @@ impl Parts {
     fn start_renewer(&self, role: Role) -> anyhow::Result<std::thread::JoinHandle<()>> {
         let renewer = Renewer {
             url: self.config.database_url.clone(),
-            options: pool("vtoc-worker-renewer", 1, &self.config.limits),
+            options: self.config.pool("vtoc-worker-renewer", 1),
             worker: self.config.worker_id,
             limits: self.config.limits,
             flights: self.flights.clone(),
@@ -198,9 +197,8 @@ impl Parts {
             },
             pruner: self.pruner()?,
             lookout: self.lookout(Arc::clone(&bell), sweeper_bell, role),
-            listener: (!self.config.poll_only).then(|| {
-                (self.config.database_url.clone(), pool("vtoc-worker-listener", 1, &self.config.limits), bell)
-            }),
+            listener: (!self.config.poll_only)
+                .then(|| (self.config.database_url.clone(), self.config.pool("vtoc-worker-listener", 1), bell)),
             finisher,
             database: self.database.clone(),
             newcomer: self.newcomer(role),
@@ -213,8 +211,9 @@ impl Parts {
     }
 
     fn pruner(&self) -> anyhow::Result<Pruner> {
-        let options =
-            ConnectOptions { application_name: "vtoc-worker-pruner", connections_max: 2, ..ConnectOptions::default() };
+        // Days take longer than the jobs' calls may.
+        let ConnectOptions { statement_timeout, deadline, .. } = ConnectOptions::default();
+        let options = ConnectOptions { statement_timeout, deadline, ..self.config.pool("vtoc-worker-pruner", 2) };
         Ok(Pruner {
             database: Database::connect_lazy(&self.config.database_url, &options)?,
             detaching: if self.config.poll_only { Detaching::AtOnce } else { Detaching::Concurrently },
@@ -265,9 +264,7 @@ impl Parts {
             .backend(Claims::new(lane, self.config.concurrency, self.results.clone()))
             .parallelize(tokio::spawn)
             .layer(FateLayer { results: self.results.clone() })
-            .layer(TraceLayer)
-            .layer(CatchPanicLayer::with_panic_handler(caught))
-            .layer(TimeLimitLayer)
+            .layer(guards())
             .data(Arc::new(room))
             .build(dispatch);
         let (stop, flights, drain) = (self.stop.clone(), self.flights.clone(), self.config.limits.drain);

@@ -5,6 +5,7 @@
 mod chat;
 mod front_door;
 mod limits;
+mod pooled;
 mod process;
 mod reads;
 mod webhooks;

@@ -32,13 +32,13 @@ async fn refused(variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-struct Started {
+pub(crate) struct Started {
     process: Child,
     log: Lines<BufReader<ChildStderr>>,
-    address: String,
+    pub(crate) address: String,
 }
 
-async fn started(variables: &[(&str, &str)]) -> Started {
+pub(crate) async fn started(variables: &[(&str, &str)]) -> Started {
     let mut process = program(variables).spawn().unwrap();
     let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
     loop {
@@ -94,13 +94,18 @@ async fn the_same_delivery_ten_times_at_once_over_two_programs_is_one_job() {
 }
 
 /// What a program answers to a signed delivery.
-async fn deliver(address: &str, body: &str) -> String {
+pub(crate) async fn deliver(address: &str, body: &str) -> String {
     let signature = front_door::signature(body.as_bytes());
     let length = body.len();
-    let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "POST /api/v1/chatkit/webhook HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{signature}\r\n\r\n{body}"
     );
+    said_to(address, &request).await
+}
+
+/// What a program answers to a request before it closes the connection.
+pub(crate) async fn said_to(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).await.unwrap();

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
+use jobs::Database;
 use jobs::tokens::{self, TokenRow, TokenScope};
-use jobs::{ConnectOptions, Database};
 use serde_json::json;
 
 use crate::data_folder;
-use crate::installation::Given;
+use crate::installation::{self, Given};
 use crate::progress::say;
 
 /// Make, list and revoke bearer tokens.
@@ -82,7 +82,7 @@ impl Token {
                 })?
             }
         };
-        Database::connect(&url, &ConnectOptions::default())
+        Database::connect(&url, &installation::connect_options())
             .await
             .context("connect to the database; is `vtoc up` running?")
     }

@@ -1,5 +1,6 @@
 //! A whole fleet under load while its parts are taken away: the database restarted, the database killed, workers killed.
-//! Senders do what integrators do: they send again until they get a 2xx. What counts is the channel and the jobs.
+//! Senders do what integrators do: they send again until they get a 2xx. What they heard, the jobs and the channel are one
+//! history, and the laws judge it.
 
 use std::{
     collections::BTreeMap,
@@ -7,13 +8,17 @@ use std::{
     path::Path,
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use hmac::{Hmac, KeyInit, Mac};
+use jobs::{
+    JobId,
+    laws::{Fault, Record, Sight, check},
+};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -28,9 +33,9 @@ const SENDERS: usize = 8;
 #[derive(Default)]
 struct Sent {
     accepted: AtomicUsize,
-    unavailable: AtomicUsize,
     /// Answers that are neither 202 nor 503 with Retry-After.
     wrong: AtomicUsize,
+    history: Mutex<Vec<Record>>,
 }
 
 struct Load {
@@ -62,34 +67,37 @@ impl Load {
             if self.enough.load(Ordering::Relaxed) {
                 return;
             }
-            let body =
-                json!({ "id": format!("{sender}-{delivery}"), "channel": "toc-s1", "text": "@agent help" }).to_string();
-            while !self.deliver(&body).await {}
+            while !self.deliver(&format!("{sender}-{delivery}")).await {}
             self.sent.accepted.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// One try; true when it was accepted.
-    async fn deliver(&self, body: &str) -> bool {
+    async fn deliver(&self, id: &str) -> bool {
+        let body = json!({ "id": id, "channel": "toc-s1", "text": "@agent help" }).to_string();
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
         mac.update(body.as_bytes());
         let request =
             self.client.post(format!("{}/api/v1/chatkit/webhook", self.url)).header("content-type", "application/json");
-        let request =
-            request.header("x-chatkit-signature", hex::encode(mac.finalize().into_bytes())).body(body.to_owned());
-        match request.send().await {
-            Ok(answer) if answer.status() == StatusCode::ACCEPTED => return true,
-            Ok(answer)
-                if answer.status() == StatusCode::SERVICE_UNAVAILABLE
-                    && answer.headers().contains_key("retry-after") =>
-            {
-                self.sent.unavailable.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(_) => {
-                self.sent.wrong.fetch_add(1, Ordering::Relaxed);
+        let request = request.header("x-chatkit-signature", hex::encode(mac.finalize().into_bytes())).body(body);
+        let sight = match request.send().await {
+            Ok(answer) if answer.status() == StatusCode::ACCEPTED => match answer.json::<Value>().await {
+                Ok(body) => Sight::Accepted(body["job_id"].as_str().unwrap().parse().unwrap()),
+                // Cut in the middle of the answer.
+                Err(_) => Sight::Unanswered,
+            },
+            Ok(answer) => {
+                let asks_again =
+                    answer.status() == StatusCode::SERVICE_UNAVAILABLE && answer.headers().contains_key("retry-after");
+                self.sent.wrong.fetch_add(usize::from(!asks_again), Ordering::Relaxed);
+                Sight::Unavailable
             }
             // The connection was cut before an answer: may have been accepted or not.
-            Err(_) => {}
+            Err(_) => Sight::Unanswered,
+        };
+        self.sent.history.lock().unwrap().push(Record::Sent { delivery: id.to_owned(), sight });
+        if matches!(sight, Sight::Accepted(_)) {
+            return true;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         false
@@ -179,22 +187,45 @@ async fn every_accepted_delivery_is_done_once_while_database_and_workers_are_kil
     load.settled().await;
 
     let accepted = load.sent.accepted.load(Ordering::Relaxed);
-    assert!(load.sent.unavailable.load(Ordering::Relaxed) > 0, "nobody noticed that the database was away");
     assert_eq!(load.sent.wrong.load(Ordering::Relaxed), 0);
     assert_eq!(pid(&place.path().join("run/api.pid")), api, "the api lived through it");
-    let jobs = load.all("/api/v1/jobs").await;
-    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
-    for job in &jobs {
-        *states.entry(job["state"].as_str().unwrap()).or_default() += 1;
-    }
-    assert_eq!(states, BTreeMap::from([("done", accepted)]), "one job a delivery, and all done");
-    assert_eq!(load.all("/api/v1/receipts").await.len(), accepted);
-    assert_eq!(messages(&load, place.path()).await, accepted, "one message a job");
+    let mut history = load.sent.history.lock().unwrap().clone();
+    history.extend(enqueued(&load).await);
+    let posted = posted(&load, place.path()).await;
+    assert_eq!(posted.len(), accepted, "one message a job");
+    history.extend(posted);
+    let report = check(&history);
+    assert!(report.holds(), "{report}");
+    assert!(report.faults.contains(&Fault::Unavailable), "nobody noticed that the database was away: {report}");
     assert_eq!(up.stop(), Some(0));
 }
 
-/// How many messages stand in the channel.
-async fn messages(load: &Load, data: &Path) -> usize {
+/// Every job that stands in the database, with the delivery whose receipt names it, and its end, which must be a good one.
+async fn enqueued(load: &Load) -> Vec<Record> {
+    let receipts = load.all("/api/v1/receipts").await;
+    let deliveries: BTreeMap<&str, &str> = receipts
+        .iter()
+        .map(|receipt| {
+            let key = receipt["key"].as_str().unwrap();
+            (receipt["job_id"].as_str().unwrap(), key.strip_prefix("event-id:").unwrap())
+        })
+        .collect();
+    let mut records = Vec::new();
+    for view in load.all("/api/v1/jobs").await {
+        let id = view["id"].as_str().unwrap();
+        let job: JobId = id.parse().unwrap();
+        let attempts_max = i16::try_from(view["attempts_max"].as_i64().unwrap()).unwrap();
+        let delivery = deliveries.get(id).map(|delivery| (*delivery).to_owned());
+        assert!(delivery.is_some(), "a job without a receipt: {view}");
+        records.push(Record::Enqueued { job, delivery, attempts_max });
+        assert_eq!(view["state"], "done", "{view}");
+        records.push(Record::Ended { job });
+    }
+    records
+}
+
+/// The messages that stand in the channel; each names the job that posted it.
+async fn posted(load: &Load, data: &Path) -> Vec<Record> {
     let chat = Load {
         url: load.url.clone(),
         secret: String::new(),
@@ -203,5 +234,16 @@ async fn messages(load: &Load, data: &Path) -> usize {
         sent: Arc::default(),
         enough: Arc::default(),
     };
-    chat.all("/chatkit/v1/channels/toc-s1/messages").await.len()
+    let messages = chat.all("/chatkit/v1/channels/toc-s1/messages").await;
+    let effect = |message: &Value| {
+        let job = message["metadata"]["job_id"].as_str().unwrap();
+        Record::Effect {
+            job: job.parse().unwrap(),
+            name: "post".to_owned(),
+            key: job.to_owned(),
+            token: None,
+            took: true,
+        }
+    };
+    messages.iter().map(effect).collect()
 }

@@ -4,22 +4,23 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::AssertSqlSafe;
 
+use super::Line;
 use crate::Error;
 
 /// A transaction under one of our roles.
 #[derive(Debug)]
 pub struct Tx {
-    connection: PoolConnection<Postgres>,
+    line: Line,
     committed: bool,
 }
 
 impl Tx {
     /// Opens one with `statement`, which begins it and takes on its role in one round trip.
-    pub(super) async fn open(pool: &PgPool, statement: String) -> Result<Self, Error> {
+    pub(super) async fn open(line: Line, statement: String) -> Result<Self, Error> {
         // Made before the first statement, so that a cancelled begin closes its connection too.
-        let mut tx = Self { connection: pool.acquire().await?, committed: false };
+        let mut tx = Self { line, committed: false };
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx).await?;
         Ok(tx)
     }
@@ -36,23 +37,23 @@ impl Tx {
 }
 
 impl Deref for Tx {
-    type Target = PgConnection;
+    type Target = Line;
 
-    fn deref(&self) -> &PgConnection {
-        &self.connection
+    fn deref(&self) -> &Line {
+        &self.line
     }
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
+    fn deref_mut(&mut self) -> &mut Line {
+        &mut self.line
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
         if !self.committed {
-            self.connection.close_on_drop();
+            self.line.close_on_drop();
         }
     }
 }

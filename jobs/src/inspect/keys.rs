@@ -23,6 +23,7 @@ pub(super) async fn page(
     match filter.state {
         None => by_enqueue(tx, "job", None, filter, request, fetch).await,
         Some(State::Ready) => by_enqueue(tx, "job_ready", None, filter, request, fetch).await,
+        Some(State::Waiting) => by_enqueue(tx, "job_waiting", None, filter, request, fetch).await,
         Some(State::Running) => {
             let running = running::all(tx, scope).await?;
             by_enqueue(tx, "job", Some(&running), filter, request, fetch).await

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 pub use self::failure::Failure;
 use crate::{
     Error, JobId, StationId,
-    queue::{Attempt, Backoff, Dedupe, Fate, NewJob},
+    queue::{Attempt, Backoff, Dedupe, Fate, NewJob, Woken, large},
 };
 
 /// The list: every released kind.
@@ -82,6 +82,14 @@ impl Cx {
         self.attempt.held.station.ok_or_else(|| Failure::Hopeless("the job belongs to no station".to_owned()))
     }
 
+    /// What ended the job's last wait; nothing when it hasn't waited.
+    ///
+    /// # Errors
+    /// [`Failure::Database`] without the database.
+    pub async fn woken(&self) -> Result<Option<Woken>, Failure> {
+        Ok(self.attempt.woken().await?)
+    }
+
     /// A job of kind `K` on this job's behalf and for its station.
     ///
     /// # Errors
@@ -125,6 +133,10 @@ pub const fn entry<K: Kind>() -> Entry {
 
 fn run<K: Kind>(payload: Box<RawValue>, cx: Cx) -> BoxFuture<'static, Fate> {
     Box::pin(async move {
+        let payload = match large::whole(&cx.attempt, payload).await {
+            Ok(payload) => payload,
+            Err(error) => return Failure::from(error).fate(),
+        };
         match serde_json::from_str::<K>(payload.get()) {
             Ok(kind) => kind.run(&cx).await.unwrap_or_else(Failure::fate),
             Err(error) => Fate::Dead(format!("the payload doesn't decode as {}: {error}", K::NAME)),

@@ -1,13 +1,18 @@
 //! One attempt's hold on its job. A database effect first locks the lease that carries the attempt's token, so that no
 //! sweep can lease the job to somebody else meanwhile, and commits with the job's completion or not at all.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{
-    Claimed, Ending, Held, NewJob, Outcome,
+    Claimed, Ending, Held, NewJob, Outcome, Until, Woken,
+    callback::{self, CallbackToken},
     enqueue::{Enqueued, enqueue},
+    family,
     finish::write,
     settle::{self, Lease, Settled},
+    wait,
 };
 use crate::{
     Database, Error, JobId, Scope, StationId, Tx, Wake,
@@ -54,6 +59,34 @@ impl Attempt {
             })
             .await
     }
+
+    /// A token that an answer may come with from now on, for a far side that is then waited for by [`Until::Callback`].
+    ///
+    /// # Errors
+    /// As [`Attempt::lock`] and [`Locked::commit`].
+    pub async fn callback(&self) -> Result<CallbackToken, Error> {
+        let mut locked = self.lock().await?;
+        let token = CallbackToken::new();
+        self.database.bounded(callback::promise(&mut locked.tx, &token, &self.held)).await?;
+        locked.commit().await?;
+        Ok(token)
+    }
+
+    /// What ended the job's last wait; nothing when it hasn't waited.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] without the database.
+    pub async fn woken(&self) -> Result<Option<Woken>, Error> {
+        wait::woken(&self.database, self.held.key).await
+    }
+
+    /// The job on whose behalf this one is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] without the database.
+    pub async fn parent(&self) -> Result<Option<JobId>, Error> {
+        family::parent(&self.database, self.held.key).await
+    }
 }
 
 /// A transaction that holds the job: in fleet scope, unless switched.
@@ -94,6 +127,18 @@ impl Locked {
         Ok(enqueued)
     }
 
+    /// Enqueues awaited children of `parent`: this job, or one whose child this job is. They exist only if this transaction
+    /// commits.
+    ///
+    /// # Errors
+    /// As [`enqueue`].
+    pub async fn enqueue_children(&mut self, parent: JobId, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        as_fleet(&mut self.tx).await?;
+        let enqueued = family::enqueue(&mut self.tx, parent, jobs).await?;
+        self.woken.extend(jobs.iter().map(|job| job.queue.clone()));
+        Ok(enqueued)
+    }
+
     /// Commits what was done so far; the job goes on.
     ///
     /// # Errors
@@ -112,14 +157,26 @@ impl Locked {
     ///
     /// # Errors
     /// As [`Locked::commit`].
-    pub async fn complete(mut self, output: Option<Value>) -> Result<(), Error> {
+    pub async fn complete(self, output: Option<Value>) -> Result<(), Error> {
+        self.end(Ending::Done(output)).await
+    }
+
+    /// Ends the attempt with a wait and commits it together with everything done here, above all the children it waits for.
+    ///
+    /// # Errors
+    /// As [`Locked::commit`].
+    pub async fn wait(self, until: Until, within: Duration) -> Result<(), Error> {
+        self.end(Ending::Wait { until, within }).await
+    }
+
+    async fn end(mut self, ending: Ending) -> Result<(), Error> {
         let database = self.attempt.database.clone();
-        let completed = async {
+        let ended = async {
             as_fleet(&mut self.tx).await?;
-            let outcome = Outcome { held: self.attempt.held.clone(), ending: Ending::Done(output) };
+            let outcome = Outcome { held: self.attempt.held.clone(), ending };
             write(&mut self.tx, &[Settled { outcome: &outcome, lease: self.lease }]).await
         };
-        database.bounded(completed).await?;
+        database.bounded(ended).await?;
         self.close().await
     }
 

@@ -1,6 +1,6 @@
 //! Calling a job off: at once while it waits, by its worker while it runs.
 
-use super::RETENTION_OTHER_H;
+use super::{RETENTION_OTHER_H, family};
 use crate::{Database, Error, JobId, Scope, Tx, aftermath};
 
 /// Statements at most in search of a job that moves; its history may also be pruned.
@@ -47,13 +47,23 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
 }
 
 /// A job that is claimed or put back at this moment is in no table that one statement sees, so it is looked for again.
-async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Error> {
+pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Error> {
     for _ in 0..LOOKS_MAX {
         let row = sqlx::query!(
-            r#"with gone as (
+            r#"with ready as (
                 delete from vtoc.job_ready
                 where id = $1
-                returning id, queue, kind, station_id, attempt, keyed
+                returning id, queue, kind, station_id, attempt, keyed, awaited
+            ),
+            waiting as (
+                delete from vtoc.job_waiting
+                where id = $1
+                returning id, queue, kind, station_id, attempt, keyed, awaited
+            ),
+            gone as (
+                select * from ready
+                union all
+                select * from waiting
             ),
             history as (
                 insert into vtoc.job_finished (expires_at, id, state, queue, kind, station_id, attempt, finished_at, error)
@@ -73,7 +83,7 @@ async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Erro
                 on conflict (job_id) do update set reason = excluded.reason
                 returning job_id
             )
-            select exists (select from gone) as "now!", exists (select from asked) as "asked!",
+            select exists (select from gone) as "now!", exists (select from gone where awaited) as "awaited!", exists (select from asked) as "asked!",
                 exists (select from vtoc.job_finished where id = $1) as "finished!""#,
             key,
             reason,
@@ -82,6 +92,9 @@ async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Erro
         .fetch_one(&mut **tx)
         .await?;
         if row.now {
+            if row.awaited {
+                family::failed(tx, &[key]).await?;
+            }
             return Ok(Cancelled::Now);
         }
         if row.asked {

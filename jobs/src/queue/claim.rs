@@ -4,10 +4,10 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::enqueue::interval;
+use super::{enqueue::interval, wait};
 use crate::{Database, Error, JobId, Scope, StationId};
 
 /// What a worker process asks for.
@@ -72,8 +72,11 @@ pub struct Held {
     pub attempts_max: i16,
     /// Whether it holds a dedupe key.
     pub keyed: bool,
+    /// Whether its end may count for a parent.
+    pub awaited: bool,
 }
 
+#[derive(sqlx::FromRow)]
 struct ClaimedRow {
     key: i64,
     token: i64,
@@ -85,6 +88,7 @@ struct ClaimedRow {
     attempt: i16,
     attempts_max: i16,
     keyed: bool,
+    awaited: bool,
     enqueued_at: DateTime<Utc>,
     trace_parent: Option<String>,
     payload: Json<Box<RawValue>>,
@@ -119,6 +123,7 @@ fn claimed(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
             attempt: row.attempt,
             attempts_max: row.attempts_max,
             keyed: row.keyed,
+            awaited: row.awaited,
         },
         id: JobId::new(row.key, row.enqueued_at),
         enqueued_at: row.enqueued_at,
@@ -128,66 +133,40 @@ fn claimed(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
     rows.into_iter().map(claimed).collect()
 }
 
+/// Limits for callers who claim often. A limit is a literal of its statement, which is then planned once and well; with a
+/// parameter Postgres plans anew each time, or for a tenth of the table. So there should be few.
+const STEPS: [u32; 12] = [1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 400, 500];
+
 /// Takes up to `limit` due jobs: higher priority first, then the one that has been due longest.
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database. A claim whose answer was lost stays claimed until its lease ends.
 pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed>, Error> {
-    database
-        .bounded(async {
-            let mut tx = database.begin(Scope::Fleet).await?;
-            let rows = sqlx::query_as!(
-                ClaimedRow,
-                r#"with picked as (
-                    select r.ctid, r.priority, r.run_at, r.id
-                    from unnest($1::text[]) q (queue)
-                    cross join lateral (
-                        select ready.ctid, ready.priority, ready.run_at, ready.id
-                        from vtoc.job_ready ready
-                        where ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
-                        order by ready.priority desc, ready.run_at, ready.id
-                        limit $3
-                        for update skip locked
-                    ) r
-                    order by r.priority desc, r.run_at, r.id
-                    limit $3
-                ),
-                taken as (
-                    delete from vtoc.job_ready
-                    where ctid = any(array(select ctid from picked))
-                    returning id, queue, kind, station_id, priority, run_at, keyed, attempt, attempts_max
-                ),
-                lease as (
-                    insert into vtoc.job_lease (token, worker_id, lease_until, started_at, ids, attempts)
-                    select nextval('vtoc.lease_token'), $4, vtoc.clock() + $5, vtoc.clock(), array_agg(id), array_agg((attempt + 1)::smallint)
-                    from taken
-                    having count(*) > 0
-                    returning token, cardinality(ids) as batch
-                )
-                select t.id as key, l.token, l.batch as "batch!", t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as "attempt!",
-                    t.attempts_max, t.keyed, j.enqueued_at as "enqueued_at!", j.trace_parent, j.payload as "payload!: Json<Box<RawValue>>"
-                from taken t
-                cross join lease l
-                -- In both for the moment in which a day's bodies are moved.
-                cross join lateral (
-                    select enqueued_at, trace_parent, payload from vtoc.job_body where id = t.id
-                    union all
-                    select enqueued_at, trace_parent, payload from vtoc.job_kept where id = t.id
-                    limit 1
-                ) j
-                order by t.priority desc, t.run_at, t.id"#,
-                claim.queues,
-                claim.kinds,
-                i64::from(claim.limit),
-                claim.worker,
-                interval(claim.lease)
-            )
-            .fetch_all(&mut *tx)
-            .await?;
-            tx.commit().await?;
-            Ok(claimed(rows))
-        })
-        .await
+    if claim.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let limit = claim.limit;
+    let picked = format!(
+        "select r.ctid, r.priority, r.run_at, r.id
+        from unnest($1::text[]) q (queue)
+        cross join lateral (
+            select ready.ctid, ready.priority, ready.run_at, ready.id
+            from vtoc.job_ready ready
+            where ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
+            order by ready.priority desc, ready.run_at, ready.id
+            limit {limit}
+            for update skip locked
+        ) r
+        order by r.priority desc, r.run_at, r.id
+        limit {limit}"
+    );
+    take(database, claim, &picked, false).await
+}
+
+/// The limit to claim with when there is room for `limit`: the next step down.
+#[must_use]
+pub fn step(limit: u32) -> u32 {
+    STEPS.into_iter().rfind(|step| *step <= limit).unwrap_or(1)
 }
 
 /// Takes the one suspect that has been due longest, for a process that runs nothing else.
@@ -195,50 +174,59 @@ pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed
 /// # Errors
 /// As [`claim`].
 pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Option<Claimed>, Error> {
+    let picked = "select ctid
+        from vtoc.job_ready
+        where queue = any($1) and due and suspect and kind = any($2)
+        order by run_at
+        limit 1
+        for update skip locked";
+    Ok(take(database, claim, picked, true).await?.pop())
+}
+
+/// Moves what `picked` picks under a new lease and reads the bodies.
+async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: bool) -> Result<Vec<Claimed>, Error> {
+    let statement = format!(
+        "with picked as (
+            {picked}
+        ),
+        taken as (
+            delete from vtoc.job_ready
+            where ctid = any(array(select ctid from picked))
+            returning id, queue, kind, station_id, priority, run_at, keyed, awaited, attempt, attempts_max, crash_count
+        ),
+        lease as (
+            insert into vtoc.job_lease (token, worker_id, lease_until, started_at, suspect, crash_count, ids, attempts)
+            select nextval('vtoc.lease_token'), $3, vtoc.clock() + $4, vtoc.clock(), {suspect}, max(crash_count), array_agg(id),
+                array_agg((attempt + 1)::smallint)
+            from taken
+            having count(*) > 0
+            returning token, cardinality(ids) as batch
+        )
+        select t.id as key, l.token, l.batch, t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as attempt, t.attempts_max, t.keyed, t.awaited,
+            j.enqueued_at, j.trace_parent, j.payload
+        from taken t
+        cross join lease l
+        -- In both for the moment in which a day's bodies are moved.
+        cross join lateral (
+            select enqueued_at, trace_parent, payload from vtoc.job_body where id = t.id
+            union all
+            select enqueued_at, trace_parent, payload from vtoc.job_kept where id = t.id
+            limit 1
+        ) j
+        order by t.priority desc, t.run_at, t.id"
+    );
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            let row = sqlx::query_as!(
-                ClaimedRow,
-                r#"with picked as (
-                    select ctid
-                    from vtoc.job_ready
-                    where queue = any($1) and due and suspect and kind = any($2)
-                    order by run_at
-                    limit 1
-                    for update skip locked
-                ),
-                taken as (
-                    delete from vtoc.job_ready
-                    where ctid = any(array(select ctid from picked))
-                    returning id, queue, kind, station_id, priority, keyed, attempt, attempts_max, crash_count
-                ),
-                lease as (
-                    insert into vtoc.job_lease (token, worker_id, lease_until, started_at, suspect, crash_count, ids, attempts)
-                    select nextval('vtoc.lease_token'), $3, vtoc.clock() + $4, vtoc.clock(), true, crash_count, array[id], array[(attempt + 1)::smallint]
-                    from taken
-                    returning token, cardinality(ids) as batch
-                )
-                select t.id as key, l.token, l.batch as "batch!", t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as "attempt!",
-                    t.attempts_max, t.keyed, j.enqueued_at as "enqueued_at!", j.trace_parent, j.payload as "payload!: Json<Box<RawValue>>"
-                from taken t
-                cross join lease l
-                -- In both for the moment in which a day's bodies are moved.
-                cross join lateral (
-                    select enqueued_at, trace_parent, payload from vtoc.job_body where id = t.id
-                    union all
-                    select enqueued_at, trace_parent, payload from vtoc.job_kept where id = t.id
-                    limit 1
-                ) j"#,
-                claim.queues,
-                claim.kinds,
-                claim.worker,
-                interval(claim.lease)
-            )
-            .fetch_optional(&mut *tx)
-            .await?;
+            let rows = sqlx::query_as(AssertSqlSafe(statement))
+                .bind(claim.queues)
+                .bind(claim.kinds)
+                .bind(claim.worker)
+                .bind(interval(claim.lease))
+                .fetch_all(&mut *tx)
+                .await?;
             tx.commit().await?;
-            Ok(row.and_then(|row| claimed(vec![row]).pop()))
+            Ok(claimed(rows))
         })
         .await
 }
@@ -248,7 +236,7 @@ pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Opt
 pub struct Look {
     /// Jobs whose time had come and that may be claimed now.
     pub promoted: u64,
-    /// How long until the next job's time comes.
+    /// How long until the next job's time comes, or the deadline of one that waits.
     pub next_due_in: Option<Duration>,
     /// Whether there are jobs to claim.
     pub due: bool,
@@ -258,7 +246,7 @@ pub struct Look {
     pub cancelled: Vec<(i64, String)>,
 }
 
-/// Marks jobs whose time has come and reports what else a worker should know, once a poll.
+/// Marks jobs whose time has come, wakes those that have waited long enough, and reports what else a worker should know, once a poll.
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
@@ -290,9 +278,11 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
                     where l.worker_id = $1
                 )
                 select (select count(*) from promoted) as "promoted!",
-                    (select (extract(epoch from min(run_at) - vtoc.clock()) * 1000)::bigint
-                        from vtoc.job_ready
-                        where not due and run_at > (select vtoc.clock())) as next_due_ms,
+                    (extract(epoch from least(
+                        (select min(run_at) from vtoc.job_ready where not due and run_at > (select vtoc.clock())),
+                        (select min(deadline) from vtoc.job_waiting)
+                    ) - vtoc.clock()) * 1000)::bigint as next_due_ms,
+                    exists (select from vtoc.job_waiting where deadline <= (select vtoc.clock())) as "late!",
                     exists (select from promoted)
                         or exists (select from vtoc.job_ready where queue = any($2) and due and not suspect and kind = any($3)) as "due!",
                     exists (select from vtoc.job_ready where queue = any($2) and due and suspect and kind = any($3)) as "suspects!",
@@ -304,11 +294,12 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
             )
             .fetch_one(&mut *tx)
             .await?;
+            let woken = if row.late { wait::wake_late(&mut tx).await? } else { 0 };
             tx.commit().await?;
             Ok(Look {
                 promoted: row.promoted.unsigned_abs(),
                 next_due_in: row.next_due_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
-                due: row.due,
+                due: row.due || woken > 0,
                 suspects: row.suspects,
                 cancelled: row.cancelled.into_iter().zip(row.reasons).collect(),
             })

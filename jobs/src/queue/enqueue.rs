@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 use sqlx::postgres::types::PgInterval;
 
-use crate::{Error, JobId, StationId, Tx, nul};
+use super::large;
+use crate::{Error, JobId, StationId, Tx};
 
-/// Payload bytes at most, as JSON text.
+/// Payload bytes that are stored with the job, as JSON text; larger ones are stored beside it, up to [`large::LARGE_MAX`].
 pub const PAYLOAD_MAX: usize = 256 * 1024;
 
 /// A job to enqueue.
@@ -57,8 +58,14 @@ pub struct Enqueued {
 /// be in fleet scope, or in the scope of the one station all jobs belong to. Wake the workers after the commit.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a payload over the cap or with a NUL character (then nothing was sent and the transaction still stands).
+/// [`Error::Invalid`] for a payload over [`large::LARGE_MAX`], with a NUL character or with a field of the queue's own (then
+/// nothing was sent and the transaction still stands).
 pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+    place(tx, jobs, false).await
+}
+
+/// [`enqueue`]; the end of `awaited` jobs may count for a parent.
+pub(super) async fn place(tx: &mut Tx, jobs: &[NewJob], awaited: bool) -> Result<Vec<Enqueued>, Error> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
@@ -103,8 +110,8 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
             from fresh
         ),
         ready as (
-            insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, keyed, attempts_max)
-            select id, queue, kind, station_id, priority, now + delay, delay <= interval '0', dedupe_key is not null, attempts_max
+            insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, keyed, attempts_max, awaited)
+            select id, queue, kind, station_id, priority, now + delay, delay <= interval '0', dedupe_key is not null, attempts_max, $12
             from fresh
         )
         select coalesce(key.job_id, given.id) as "id!",
@@ -123,11 +130,42 @@ pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Erro
         &columns.keep_for as &[Option<PgInterval>],
         &columns.parent as &[Option<i64>],
         &columns.trace_parent as &[Option<String>],
-        &columns.payload
+        &columns.payload,
+        awaited
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect())
+    let enqueued: Vec<Enqueued> =
+        rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect();
+    if !columns.large.is_empty() {
+        large::store(tx, jobs, &columns.large, &enqueued).await?;
+    }
+    Ok(enqueued)
+}
+
+/// Whether a job can be enqueued at all; answers how many bytes its payload has.
+pub(super) fn check(job: &NewJob) -> Result<usize, Error> {
+    let bytes = length(&job.payload);
+    large::check(&job.payload, bytes)?;
+    Ok(bytes)
+}
+
+/// How many bytes `payload` has as text, without writing that text.
+fn length(payload: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, payload).expect("a value is JSON, and counting doesn't fail");
+    count.0
 }
 
 #[derive(Default)]
@@ -143,19 +181,15 @@ struct Columns {
     parent: Vec<Option<i64>>,
     trace_parent: Vec<Option<String>>,
     payload: Vec<Value>,
+    /// Places in the batch of payloads that are stored beside.
+    large: Vec<usize>,
 }
 
 impl Columns {
     fn of(jobs: &[NewJob]) -> Result<Self, Error> {
         let mut columns = Self::default();
-        for job in jobs {
-            let bytes = job.payload.to_string().len();
-            if bytes > PAYLOAD_MAX {
-                return Err(Error::invalid("payload", format!("{bytes} bytes, at most {PAYLOAD_MAX} are allowed")));
-            }
-            if nul::is_in(&job.payload) {
-                return Err(Error::invalid("payload", "a text with a NUL character, which the database can't hold"));
-            }
+        for (place, job) in jobs.iter().enumerate() {
+            let bytes = check(job)?;
             columns.queue.push(job.queue.clone());
             columns.kind.push(job.kind.clone());
             columns.station.push(job.station.map(|station| station.0));
@@ -166,7 +200,12 @@ impl Columns {
             columns.keep_for.push(job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).map(interval));
             columns.parent.push(job.parent.map(JobId::key));
             columns.trace_parent.push(job.trace_parent.clone());
-            columns.payload.push(job.payload.clone());
+            if bytes > PAYLOAD_MAX {
+                columns.large.push(place);
+                columns.payload.push(large::stand_in(bytes));
+            } else {
+                columns.payload.push(job.payload.clone());
+            }
         }
         Ok(columns)
     }

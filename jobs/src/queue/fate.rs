@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Ending;
+use super::{Ending, Until};
 
 /// What an attempt came to. The engine turns it into rows; nothing of it is decided by an exception.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,13 @@ pub enum Fate {
         pause: Duration,
         /// Why, for the operator.
         reason: String,
+    },
+    /// Not before its children have ended or an answer has come; no attempt is burned, and no slot is held meanwhile.
+    Wait {
+        /// What for.
+        until: Until,
+        /// How long at most; then the job runs again whatever came.
+        within: Duration,
     },
     /// Never again.
     Cancel(String),
@@ -59,6 +66,7 @@ impl Fate {
             Self::Snooze { pause, reason } => {
                 Ending::Again { delay: pause, burned: false, outcome: "snooze", error: Some(reason) }
             }
+            Self::Wait { until, within } => Ending::Wait { until, within },
             Self::Interrupted => {
                 Ending::Again { delay: Duration::ZERO, burned: false, outcome: "interrupted", error: None }
             }

@@ -5,15 +5,17 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, postgres::types::PgInterval};
+use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::{
-    Held, RETENTION_DONE_H, RETENTION_OTHER_H,
+    Held, RETENTION_DONE_H, RETENTION_OTHER_H, Until,
     enqueue::interval,
+    family::{self, Child},
     settle::{self, Settled},
+    wait::Waits,
 };
-use crate::{Database, Error, Scope, aftermath, nul};
+use crate::{Database, Error, Scope, aftermath, database::Line, nul};
 
 /// Characters of an error that are kept.
 const ERROR_MAX: usize = 4_000;
@@ -54,6 +56,13 @@ pub enum Ending {
         /// Why.
         error: Option<String>,
     },
+    /// Runs again when what it waits for has come, or its time is over.
+    Wait {
+        /// What for.
+        until: Until,
+        /// How long at most.
+        within: Duration,
+    },
 }
 
 /// Writes `outcomes` and ends those of `leases` that have no job left. Answers with the keys whose result was written; of
@@ -77,22 +86,28 @@ pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -
 }
 
 /// [`finish`] inside the caller's transaction, which must be in fleet scope.
-pub(crate) async fn finish_in(tx: &mut PgConnection, outcomes: &[Outcome]) -> Result<HashSet<i64>, Error> {
+pub(crate) async fn finish_in(tx: &mut Line, outcomes: &[Outcome]) -> Result<HashSet<i64>, Error> {
     let settled = settle::settle(tx, outcomes).await?;
     write(tx, &settled).await?;
     Ok(settled.iter().map(|settled| settled.outcome.held.key).collect())
 }
 
 /// Writes what attempts came to that have left their leases.
-pub(super) async fn write(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Result<(), Error> {
+pub(super) async fn write(tx: &mut Line, settled: &[Settled<'_>]) -> Result<(), Error> {
     let (mut ended, mut again, mut attempts) = (Ended::default(), Again::default(), Attempts::default());
     let (mut keyed, mut cancelled, mut unsuccessful) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut waits, mut children) = (Waits::default(), Vec::new());
     for settled in settled {
         let held = &settled.outcome.held;
         let (name, error) = match &settled.outcome.ending {
             Ending::Again { delay, burned, outcome, error } => {
                 again.push(settled, *delay, *burned);
                 attempts.push(settled, outcome, error.as_deref());
+                continue;
+            }
+            Ending::Wait { until, within } => {
+                waits.push(settled, *until, *within);
+                attempts.push(settled, "waiting", None);
                 continue;
             }
             Ending::Done(output) => {
@@ -119,6 +134,9 @@ pub(super) async fn write(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Res
         if held.keyed {
             keyed.push(held.key);
         }
+        if held.awaited {
+            children.push(Child { key: held.key, failed: name != "done" });
+        }
     }
     ended.write(tx).await?;
     again.write(tx).await?;
@@ -129,6 +147,11 @@ pub(super) async fn write(tx: &mut PgConnection, settled: &[Settled<'_>]) -> Res
     }
     if !unsuccessful.is_empty() {
         aftermath::of(tx, &unsuccessful).await?;
+    }
+    if !(waits.is_empty() && children.is_empty()) {
+        family::lock(tx, &waits.parents(), &children).await?;
+        waits.write(tx).await?;
+        family::ended(tx, &children).await?;
     }
     Ok(())
 }
@@ -163,7 +186,7 @@ impl<'a> Ended<'a> {
         self.error.push(error.map(cut));
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<(), Error> {
+    async fn write(&self, tx: &mut Line) -> Result<(), Error> {
         if self.key.is_empty() {
             return Ok(());
         }
@@ -207,6 +230,7 @@ struct Again<'a> {
     attempts_max: Vec<i16>,
     suspect: Vec<bool>,
     crash_count: Vec<i16>,
+    awaited: Vec<bool>,
 }
 
 impl<'a> Again<'a> {
@@ -223,18 +247,20 @@ impl<'a> Again<'a> {
         self.attempts_max.push(held.attempts_max);
         self.suspect.push(settled.lease.suspect);
         self.crash_count.push(settled.lease.crash_count);
+        self.awaited.push(held.awaited);
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<(), Error> {
+    async fn write(&self, tx: &mut Line) -> Result<(), Error> {
         if self.key.is_empty() {
             return Ok(());
         }
         sqlx::query!(
-            "insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, keyed, attempt, attempts_max, suspect, crash_count)
+            "insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, keyed, attempt, attempts_max, suspect, crash_count, awaited)
             select u.id, u.queue, u.kind, u.station_id, u.priority, vtoc.clock() + u.delay, u.delay <= interval '0', u.keyed, u.attempt, u.attempts_max,
-                u.suspect, u.crash_count
+                u.suspect, u.crash_count, u.awaited
             from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::interval[], $7::bool[], $8::smallint[], $9::smallint[],
-                $10::bool[], $11::smallint[]) as u (id, queue, kind, station_id, priority, delay, keyed, attempt, attempts_max, suspect, crash_count)",
+                $10::bool[], $11::smallint[], $12::bool[])
+                as u (id, queue, kind, station_id, priority, delay, keyed, attempt, attempts_max, suspect, crash_count, awaited)",
             &self.key,
             &self.queue as &[&str],
             &self.kind as &[&str],
@@ -245,7 +271,8 @@ impl<'a> Again<'a> {
             &self.attempt,
             &self.attempts_max,
             &self.suspect,
-            &self.crash_count
+            &self.crash_count,
+            &self.awaited
         )
         .execute(&mut *tx)
         .await?;
@@ -279,7 +306,7 @@ impl Attempts {
         self.error.push(error.map(cut));
     }
 
-    async fn write(&self, tx: &mut PgConnection) -> Result<(), Error> {
+    async fn write(&self, tx: &mut Line) -> Result<(), Error> {
         if self.key.is_empty() {
             return Ok(());
         }
@@ -304,7 +331,7 @@ impl Attempts {
 }
 
 /// Gives dedupe keys of ended jobs back, now or after the time they are kept.
-pub(super) async fn free_keys(tx: &mut PgConnection, jobs: &[i64]) -> Result<(), Error> {
+pub(super) async fn free_keys(tx: &mut Line, jobs: &[i64]) -> Result<(), Error> {
     if jobs.is_empty() {
         return Ok(());
     }

@@ -21,7 +21,7 @@ pub(crate) async fn make_days(database: &Database) -> Result<(), Error> {
     let mut tx = database.begin(Scope::Fleet).await?;
     sqlx::query!(
         r#"select count(*) as "made!"
-        from (values ('vtoc.job_body', $1::int), ('vtoc.job_finished', $2::int)) as t (name, days)
+        from (values ('vtoc.job_body', $1::int), ('vtoc.job_large', $1), ('vtoc.job_finished', $2::int)) as t (name, days)
         cross join lateral generate_series(0, t.days) as n
         where vtoc.add_day_partition(t.name, ((select vtoc.clock()) at time zone 'UTC')::date + n)"#,
         BODY_DAYS,

@@ -2,19 +2,24 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
     enqueue::interval,
     finish::{Outcome, finish_in},
 };
-use crate::{ConnectOptions, Database, Error, Scope, database::connect_options};
+use crate::{
+    ConnectOptions, Database, Error, Scope,
+    database::{FLEET, Line, within},
+};
 
 /// The renewer's own connection: no pool, so that nothing else in the process can keep it waiting.
 #[derive(Debug)]
 pub struct Renewer {
-    connection: PgConnection,
+    line: Line,
+    /// Opens a transaction in fleet scope.
+    opening: String,
     deadline: Duration,
 }
 
@@ -24,11 +29,8 @@ impl Renewer {
     /// # Errors
     /// [`Error::Unavailable`] when nobody answers in time.
     pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
-        let connect_options = connect_options(url, options)?;
-        let connection = tokio::time::timeout(options.deadline, PgConnection::connect_with(&connect_options))
-            .await
-            .map_err(|_| Error::Unavailable("no connection within the deadline".to_owned()))??;
-        Ok(Self { connection, deadline: options.deadline })
+        let opening = format!("{}{FLEET}", options.opening());
+        Ok(Self { line: Line::connect(url, options).await?, opening, deadline: options.deadline })
     }
 
     /// Renews `tokens` for `lease` from now and marks the worker as seen. Answers with the tokens that still stood.
@@ -37,9 +39,9 @@ impl Renewer {
     /// # Errors
     /// [`Error::Unavailable`] when the database doesn't answer in time.
     pub async fn renew(&mut self, worker: Uuid, tokens: &[i64], lease: Duration) -> Result<HashSet<i64>, Error> {
-        let connection = &mut self.connection;
+        let (line, opening) = (&mut self.line, AssertSqlSafe(self.opening.clone()));
         let work = async {
-            let mut tx = Connection::begin_with(connection, "begin; set local role vtoc_queue").await?;
+            sqlx::raw_sql(opening).execute(&mut *line).await?;
             let held = sqlx::query_scalar!(
                 "with seen as (
                     update vtoc.worker
@@ -54,14 +56,12 @@ impl Renewer {
                 tokens,
                 interval(lease)
             )
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut *line)
             .await?;
-            tx.commit().await?;
+            sqlx::raw_sql("commit").execute(&mut *line).await?;
             Ok(held.into_iter().collect())
         };
-        tokio::time::timeout(self.deadline, work)
-            .await
-            .map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
+        within(self.deadline, work).await
     }
 
     /// Writes the result of attempts whose handler can't, because it holds its thread beyond its time limit.
@@ -69,18 +69,16 @@ impl Renewer {
     /// # Errors
     /// As [`Renewer::renew`].
     pub async fn overrule(&mut self, outcomes: &[Outcome]) -> Result<(), Error> {
-        let connection = &mut self.connection;
+        let (line, opening) = (&mut self.line, AssertSqlSafe(self.opening.clone()));
         let work = async {
-            let mut tx = Connection::begin_with(connection, "begin; set local role vtoc_queue").await?;
+            sqlx::raw_sql(opening).execute(&mut *line).await?;
             for chunk in outcomes.chunks(100) {
-                finish_in(&mut tx, chunk).await?;
+                finish_in(line, chunk).await?;
             }
-            tx.commit().await?;
+            sqlx::raw_sql("commit").execute(line).await?;
             Ok(())
         };
-        tokio::time::timeout(self.deadline, work)
-            .await
-            .map_err(|_| Error::Unavailable("no answer within the deadline".to_owned()))?
+        within(self.deadline, work).await
     }
 }
 
@@ -114,6 +112,12 @@ pub async fn clear_blame(database: &Database, stale: &[(i64, i64)]) -> Result<u6
                     set suspect = judged.suspect, crash_count = greatest(r.crash_count - 1, 0)
                     from judged
                     where r.id = judged.job_id
+                ),
+                asleep as (
+                    update vtoc.job_waiting w
+                    set suspect = judged.suspect, crash_count = greatest(w.crash_count - 1, 0)
+                    from judged
+                    where w.id = judged.job_id
                 ),
                 under_way as (
                     -- A suspect is alone in its lease.

@@ -4,11 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Outcome;
-use crate::Error;
+use crate::{Error, database::Line};
 
 /// What a lease says of the jobs under it.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +26,7 @@ pub(super) struct Settled<'a> {
 }
 
 /// Takes the jobs of `outcomes` out of their leases; those that were still in are answered.
-pub(super) async fn settle<'a>(tx: &mut PgConnection, outcomes: &'a [Outcome]) -> Result<Vec<Settled<'a>>, Error> {
+pub(super) async fn settle<'a>(tx: &mut Line, outcomes: &'a [Outcome]) -> Result<Vec<Settled<'a>>, Error> {
     // Of two results of one attempt the first counts.
     let mut seen = HashSet::with_capacity(outcomes.len());
     let outcomes: Vec<&Outcome> =
@@ -59,7 +58,7 @@ pub(super) async fn settle<'a>(tx: &mut PgConnection, outcomes: &'a [Outcome]) -
 }
 
 /// Ends whole leases: those of `outcomes` that stand and of whose jobs none was settled before. Answers by token.
-async fn end_whole(tx: &mut PgConnection, outcomes: &[&Outcome]) -> Result<HashMap<i64, Lease>, Error> {
+async fn end_whole(tx: &mut Line, outcomes: &[&Outcome]) -> Result<HashMap<i64, Lease>, Error> {
     let tokens = HashSet::<i64>::from_iter(outcomes.iter().map(|outcome| outcome.held.token));
     let tokens = Vec::from_iter(tokens);
     // Apart from what follows, which must see what the holders of these locks have committed.
@@ -82,7 +81,7 @@ async fn end_whole(tx: &mut PgConnection, outcomes: &[&Outcome]) -> Result<HashM
 }
 
 /// Marks single jobs as settled. Whoever holds the mark uncommitted, a database effect, is waited for. Answers by token and key.
-async fn end_parts(tx: &mut PgConnection, outcomes: &[&Outcome]) -> Result<HashMap<(i64, i64), Lease>, Error> {
+async fn end_parts(tx: &mut Line, outcomes: &[&Outcome]) -> Result<HashMap<(i64, i64), Lease>, Error> {
     let (tokens, keys): (Vec<i64>, Vec<i64>) =
         outcomes.iter().map(|outcome| (outcome.held.token, outcome.held.key)).unzip();
     let rows = sqlx::query!(
@@ -112,7 +111,7 @@ async fn end_parts(tx: &mut PgConnection, outcomes: &[&Outcome]) -> Result<HashM
 }
 
 /// Settles one job for a database effect, if it is still in its lease: the mark, while uncommitted, is the job's lock.
-pub(super) async fn lock(tx: &mut PgConnection, token: i64, key: i64) -> Result<Option<Lease>, Error> {
+pub(super) async fn lock(tx: &mut Line, token: i64, key: i64) -> Result<Option<Lease>, Error> {
     Ok(sqlx::query_as!(
         Lease,
         r#"with lease as (
@@ -139,13 +138,13 @@ pub(super) async fn lock(tx: &mut PgConnection, token: i64, key: i64) -> Result<
 }
 
 /// Takes [`lock`]'s mark back: the job stays in its lease.
-pub(super) async fn unlock(tx: &mut PgConnection, token: i64, key: i64) -> Result<(), Error> {
+pub(super) async fn unlock(tx: &mut Line, token: i64, key: i64) -> Result<(), Error> {
     sqlx::query!("delete from vtoc.job_settled where token = $1 and id = $2", token, key).execute(&mut *tx).await?;
     Ok(())
 }
 
 /// Ends leases whose jobs are all settled.
-pub(super) async fn retire(tx: &mut PgConnection, tokens: &[i64]) -> Result<(), Error> {
+pub(super) async fn retire(tx: &mut Line, tokens: &[i64]) -> Result<(), Error> {
     sqlx::query!(
         "with gone as (
             delete from vtoc.job_lease l

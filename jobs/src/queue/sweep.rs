@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{CRASHES_MAX, RETENTION_OTHER_H, enqueue::interval, finish::free_keys};
-use crate::{Database, Error, Scope, aftermath};
+use super::{
+    CRASHES_MAX, RETENTION_OTHER_H,
+    cancel::{Cancelled, call_off},
+    enqueue::interval,
+    family,
+    finish::free_keys,
+};
+use crate::{Database, Error, Scope, Tx, aftermath, database::Line};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,7 +53,7 @@ struct Expired {
 
 /// Locks leases that ran out. Apart from taking their jobs back, which must see what the holders of these locks have committed;
 /// one that an effect holds at this moment is left to the next sweep.
-async fn expired(tx: &mut PgConnection, lease: Duration) -> Result<Vec<Expired>, Error> {
+async fn expired(tx: &mut Line, lease: Duration) -> Result<Vec<Expired>, Error> {
     Ok(sqlx::query_as!(
         Expired,
         // A dead process' leases are taken together, or the last of several jobs would look alone.
@@ -69,7 +74,7 @@ async fn expired(tx: &mut PgConnection, lease: Duration) -> Result<Vec<Expired>,
 
 /// Puts the jobs of locked leases back, or among the dead, and ends the leases.
 #[expect(clippy::too_many_lines, reason = "one statement: what is taken back must be judged and moved at once")]
-async fn take_back(tx: &mut PgConnection, expired: &[Expired], blame: bool) -> Result<Swept, Error> {
+async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Swept, Error> {
     let tokens: Vec<i64> = expired.iter().map(|lease| lease.token).collect();
     let workers: Vec<Uuid> = expired.iter().map(|lease| lease.worker_id).collect();
     let lives: Vec<bool> = expired.iter().map(|lease| lease.lives).collect();
@@ -97,14 +102,15 @@ async fn take_back(tx: &mut PgConnection, expired: &[Expired], blame: bool) -> R
             select r.id, r.token, r.worker_id, r.started_at, r.attempt, r.suspect, r.jobs, e.blamed, vtoc.clock() as now,
                 e.blamed and r.jobs > 1 as newly_suspect,
                 (r.crash_count + case when e.blamed and r.jobs = 1 then 1 else 0 end)::smallint as crashes,
-                j.queue, j.kind, j.station_id, j.priority, j.attempts_max, j.dedupe_key is not null as keyed
+                j.queue, j.kind, j.station_id, j.priority, j.attempts_max, j.dedupe_key is not null as keyed,
+                exists (select from vtoc.job_child c where c.id = r.id) as awaited
             from in_flight r
             join expired e on e.token = r.token
             cross join lateral (select * from vtoc.job where id = r.id limit 1) j
         ),
         back as (
-            insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, suspect, keyed, attempt, attempts_max, crash_count)
-            select id, queue, kind, station_id, priority, now, true, suspect or blamed, keyed, attempt - 1, attempts_max, crashes
+            insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, suspect, keyed, attempt, attempts_max, crash_count, awaited)
+            select id, queue, kind, station_id, priority, now, true, suspect or blamed, keyed, attempt - 1, attempts_max, crashes, awaited
             from judged
             where crashes < $5
             returning id
@@ -128,7 +134,8 @@ async fn take_back(tx: &mut PgConnection, expired: &[Expired], blame: bool) -> R
         select (select count(*) from back) as "again!",
             (select count(*) from judged where newly_suspect) as "suspects!",
             array(select id from history) as "dead!",
-            array(select id from judged where keyed and crashes >= $5) as "keyed!""#,
+            array(select id from judged where keyed and crashes >= $5) as "keyed!",
+            array(select id from judged where awaited and crashes >= $5) as "awaited!""#,
         &tokens,
         &workers,
         &lives,
@@ -142,18 +149,33 @@ async fn take_back(tx: &mut PgConnection, expired: &[Expired], blame: bool) -> R
     if !row.dead.is_empty() {
         aftermath::of(tx, &row.dead).await?;
     }
+    family::failed(tx, &row.awaited).await?;
     Ok(Swept { again: row.again, suspects: row.suspects, dead: i64::try_from(row.dead.len()).unwrap_or(i64::MAX) })
 }
 
-/// Requests to call jobs off that have ended otherwise. What is called off stays so while it may run again.
-async fn forget_unheard(tx: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query!(
-        "delete from vtoc.job_cancel c
-        where not exists (select from vtoc.job_running r where r.id = c.job_id)
-            and not exists (select from vtoc.job_ready r where r.id = c.job_id)"
+/// Requests to call jobs off that nobody will hear: of jobs that wait, which are called off here, and of those that have ended
+/// otherwise. What is called off stays so while it may run again.
+async fn forget_unheard(tx: &mut Tx) -> Result<(), Error> {
+    let waiting = sqlx::query!(
+        r#"with over as (
+            delete from vtoc.job_cancel c
+            where not exists (select from vtoc.job_running r where r.id = c.job_id)
+                and not exists (select from vtoc.job_ready r where r.id = c.job_id)
+            returning c.job_id, c.reason
+        )
+        select over.job_id as "key!", over.reason as "reason!"
+        from over
+        join vtoc.job_waiting w on w.id = over.job_id
+        order by over.job_id"#
     )
-    .execute(&mut *tx)
+    .fetch_all(&mut **tx)
     .await?;
+    for asked in waiting {
+        // Woken at this very moment, it is asked again.
+        if call_off(tx, asked.key, &asked.reason).await? == Cancelled::Now {
+            aftermath::of(tx, &[asked.key]).await?;
+        }
+    }
     Ok(())
 }
 

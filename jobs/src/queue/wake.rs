@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{
-    Connection, PgConnection,
-    postgres::{PgConnectOptions, PgListener},
-};
+use sqlx::{AssertSqlSafe, postgres::PgListener};
 use tokio::sync::Notify;
 
-use crate::{ConnectOptions, Error, database::connect_options};
+use crate::{
+    ConnectOptions, Error, Pooling,
+    database::{Line, within},
+};
 
 const CHANNEL: &str = "vtoc_wake";
 const GATHER: Duration = Duration::from_millis(5);
@@ -37,9 +37,9 @@ impl Wake {
     /// # Errors
     /// [`Error::Invalid`] for a URL that isn't one.
     pub fn start(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
-        let server = connect_options(url, options)?;
+        options.parse(url)?;
         let pending = Arc::new(Pending::default());
-        tokio::spawn(send(server, options.deadline, Arc::downgrade(&pending)));
+        tokio::spawn(send(url.to_owned(), options.clone(), Arc::downgrade(&pending)));
         Ok(Self { pending: Some(pending) })
     }
 
@@ -58,13 +58,11 @@ impl Wake {
     }
 }
 
-async fn send(server: PgConnectOptions, deadline: Duration, pending: Weak<Pending>) {
-    let mut connection: Option<PgConnection> = None;
+async fn send(url: String, options: ConnectOptions, pending: Weak<Pending>) {
+    let mut line: Option<Line> = None;
     while let Some(payload) = gathered(&pending).await {
-        // A server may take a connection and say nothing, so connecting is under the deadline as well.
-        let sent = tokio::time::timeout(deadline, notify(&mut connection, &server, &payload)).await;
-        if let Err(error) = sent.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-            connection = None;
+        if let Err(error) = notify(&mut line, &url, &options, &payload).await {
+            line = None;
             tracing::debug!(%error, "a wake-up was lost; workers find the work by polling");
         }
         tokio::time::sleep(GATHER).await;
@@ -84,16 +82,20 @@ async fn gathered(pending: &Weak<Pending>) -> Option<String> {
     }
 }
 
-async fn notify(
-    connection: &mut Option<PgConnection>,
-    server: &PgConnectOptions,
-    payload: &str,
-) -> Result<(), sqlx::Error> {
-    let open = match connection {
+async fn notify(line: &mut Option<Line>, url: &str, options: &ConnectOptions, payload: &str) -> Result<(), Error> {
+    let open = match line {
         Some(open) => open,
-        None => connection.insert(PgConnection::connect_with(server).await?),
+        None => line.insert(Line::connect(url, options).await?),
     };
-    sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(open).await?;
+    // Two messages of one statement may meet two sessions, unless a transaction holds them together.
+    let pooled = options.pooling == Pooling::Transaction;
+    if pooled {
+        sqlx::raw_sql(AssertSqlSafe(options.opening())).execute(&mut *open).await?;
+    }
+    sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(&mut *open).await?;
+    if pooled {
+        sqlx::raw_sql("commit").execute(open).await?;
+    }
     Ok(())
 }
 
@@ -112,11 +114,14 @@ impl Listener {
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(options.acquire_timeout)
-            .connect_lazy_with(connect_options(url, options)?);
-        let mut listener = PgListener::connect_with(&pool).await?;
-        listener.ignore_pool_close_event(true);
-        listener.listen(CHANNEL).await?;
-        Ok(Self { listener })
+            .connect_lazy_with(options.parse(url)?);
+        let listening = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.ignore_pool_close_event(true);
+            listener.listen(CHANNEL).await?;
+            Ok(Self { listener })
+        };
+        within(options.deadline, listening).await
     }
 
     /// Waits for a hint about one of `queues`. Also returns after a lost connection was restored, since hints may have

@@ -151,7 +151,7 @@ async fn a_partition_of_any_parent_is_as_closed_as_its_parent() {
     let mut owner = base.owner().await;
     let parents = "select format('%s.%s', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'";
     let parents: Vec<(String,)> = sqlx::query_as(parents).fetch_all(&mut owner).await.unwrap();
-    assert_eq!(parents.len(), 5, "{parents:?}");
+    assert_eq!(parents.len(), 6, "{parents:?}");
     for (parent,) in &parents {
         for made in [true, false] {
             let mut tx = base.begin().await;

@@ -15,7 +15,7 @@ const TAKES: Rights = [true, true, true, false];
 /// number), and a station's rights.
 type Table = (&'static str, &'static str, &'static str, &'static str, Rights);
 
-const TABLES: [Table; 14] = [
+const TABLES: [Table; 17] = [
     ("station", "id", "slug, callsign, role, default_channel", "'new-{n}', 'NEW', 'ops', 'c'", LOOKS),
     ("job_body", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", ADDS),
     ("job_kept", "station_id", "id, queue, kind, attempts_max, payload", "{n}, 'q', 'k', 1, '{}'", LOOKS),
@@ -26,6 +26,21 @@ const TABLES: [Table; 14] = [
         "{n}, 'q', 'k', 0, now(), true, false, 1",
         ADDS,
     ),
+    (
+        "job_waiting",
+        "station_id",
+        "id, what, claim, queue, kind, priority, keyed, awaited, attempt, attempts_max, suspect, crash_count",
+        "{n}, 'children', 0, 'q', 'k', 0, false, false, 0, 1, false, 0",
+        LOOKS,
+    ),
+    (
+        "job_large",
+        "station_id",
+        "id, payload",
+        "(floor(extract(epoch from now()) / 86400)::bigint << 40) | {n}, '{}'",
+        ADDS,
+    ),
+    ("job_large_kept", "station_id", "id, payload", "{n}, '{}'", LOOKS),
     (
         "job_finished",
         "station_id",
@@ -81,7 +96,17 @@ const TABLES: [Table; 14] = [
 ];
 
 /// Tables that no station has any business in, whatever is in them.
-const FLEET_ONLY: [&str; 5] = ["token", "receipt_key", "job_cancel", "job_lease", "job_settled"];
+const FLEET_ONLY: [&str; 9] = [
+    "token",
+    "receipt_key",
+    "job_cancel",
+    "job_lease",
+    "job_settled",
+    "job_child",
+    "job_family",
+    "job_callback",
+    "job_woken",
+];
 /// Tables of which a station may read some columns: which process has its job, where its job's body is.
 const GLIMPSES: [(&str, &str, &str); 2] = [("worker", "id, name", "pid"), ("job_floor", "id", "single")];
 

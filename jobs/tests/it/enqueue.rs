@@ -2,7 +2,7 @@
 
 use jobs::{
     Error, JobId, Scope, inspect,
-    queue::{NewJob, enqueue, enqueue::PAYLOAD_MAX},
+    queue::{NewJob, enqueue, enqueue::PAYLOAD_MAX, large::LARGE_MAX},
 };
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ async fn an_empty_batch_is_no_statement() {
 async fn a_payload_over_the_cap_is_refused_and_the_transaction_stands() {
     let fleet = Fleet::new().await;
     let mut tx = fleet.begin().await;
-    let over = NewJob { payload: Value::from("x".repeat(PAYLOAD_MAX)), ..job() };
+    let over = NewJob { payload: Value::from("x".repeat(LARGE_MAX)), ..job() };
     let refused = enqueue(&mut tx, &[job(), over]).await;
     assert!(matches!(refused, Err(Error::Invalid { field: "payload", .. })), "{refused:?}");
     enqueue(&mut tx, &[job()]).await.unwrap();

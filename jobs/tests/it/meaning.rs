@@ -4,21 +4,18 @@ use jobs::{
     Wake,
     accept::{Answer, Door},
     stations::Role,
+    testing::{Expected, Queued, assert_enqueued},
 };
 use serde_json::{Value, json};
 
 use crate::accept::{By, Hall};
 
-/// The kind, station and text of the only job.
-async fn only_job(hall: &Hall) -> (String, String, String) {
-    assert_eq!(hall.base.count("select count(*) from vtoc.job").await, 1);
-    let part = async |what: &str| {
-        hall.base
-            .text(&format!("select {what} from vtoc.job j join vtoc.station s on s.id = j.station_id"))
-            .await
-            .unwrap_or_default()
-    };
-    (part("j.kind").await, part("s.slug").await, part("j.payload ->> 'text'").await)
+/// The only job, which must be of this kind and station, and its text.
+async fn only_job(hall: &Hall, kind: &str, station: &str) -> (Queued, String) {
+    assert_enqueued(&hall.base, Expected::any().times(1)).await;
+    let job = assert_enqueued(&hall.base, Expected::kind(kind).station(station)).await.remove(0);
+    let text = job.payload["text"].as_str().unwrap_or_default().to_owned();
+    (job, text)
 }
 
 async fn ignored_because(hall: &Hall, body: Value) -> String {
@@ -70,8 +67,7 @@ async fn what_cannot_be_run_is_answered_with_what_can() {
     for said in misunderstood {
         let hall = Hall::new().await;
         hall.hears(By::default(), json!({ "channel": "toc-s1", "text": format!("@agent {said}") })).await;
-        let (kind, _, text) = only_job(&hall).await;
-        assert_eq!(kind, "post_chat", "{said}");
+        let (_, text) = only_job(&hall, "post_chat", "toc-s1").await;
         assert!(text.contains("op_airtrack_merge"), "{said}: {text}");
         assert_eq!(hall.base.count("select count(*) from vtoc.audit").await, 0);
     }
@@ -91,8 +87,7 @@ async fn an_answer_repeats_little_of_what_was_said() {
     for said in misunderstood {
         let hall = Hall::new().await;
         hall.hears(By::default(), json!({ "channel": "toc-s1", "text": format!("@agent {said}") })).await;
-        let (kind, _, text) = only_job(&hall).await;
-        assert_eq!(kind, "post_chat");
+        let (_, text) = only_job(&hall, "post_chat", "toc-s1").await;
         assert!(
             text.chars().count() < 5_000 && text.contains('…') && text.contains("op_airtrack_merge"),
             "{text:.500}"
@@ -113,7 +108,8 @@ async fn one_stations_answer_never_goes_to_another_stations_channel() {
     hall.base.execute(shared).await;
     let body = json!({ "id": "shared", "channel": "toc-s2", "station": "toc-s1", "text": "@agent help" });
     hall.hears(By::default(), body).await;
-    assert_eq!(only_job(&hall).await.1, "toc-s1", "a channel of both is its own too");
+    // A channel of both is its own too.
+    only_job(&hall, "post_chat", "toc-s1").await;
 }
 
 #[tokio::test]
@@ -121,8 +117,7 @@ async fn a_playbook_of_another_role_is_not_there() {
     let hall = Hall::new().await;
     hall.base.station("toc-i1", Role::Intel).await;
     hall.hears(By::default(), json!({ "channel": "toc-i1", "text": "@agent run op_airtrack_merge" })).await;
-    let (kind, station, text) = only_job(&hall).await;
-    assert_eq!((kind.as_str(), station.as_str()), ("post_chat", "toc-i1"));
+    let (_, text) = only_job(&hall, "post_chat", "toc-i1").await;
     assert!(text.contains("no playbook"), "{text}");
 }
 
@@ -130,7 +125,7 @@ async fn a_playbook_of_another_role_is_not_there() {
 async fn a_phrase_runs_its_playbook() {
     let hall = Hall::new().await;
     hall.hears(By::default(), json!({ "channel": "toc-s1", "text": "@agent: who is flying?" })).await;
-    assert_eq!(only_job(&hall).await.0, "run_playbook");
+    only_job(&hall, "run_playbook", "toc-s1").await;
 }
 
 #[tokio::test]
@@ -142,12 +137,9 @@ async fn help_and_status_are_answered_in_the_channel_and_thread_they_were_asked_
             json!({ "channel": "lobby", "thread": "t-1", "station": "TOC-S1", "text": format!("@agent {said}") }),
         )
         .await;
-        let (kind, station, text) = only_job(&hall).await;
-        assert_eq!((kind.as_str(), station.as_str()), ("post_chat", "toc-s1"));
+        let (job, text) = only_job(&hall, "post_chat", "toc-s1").await;
         assert!(text.contains(part), "{text}");
-        let place =
-            hall.base.text("select (payload ->> 'channel') || ' ' || (payload ->> 'thread') from vtoc.job").await;
-        assert_eq!(place.as_deref(), Some("lobby t-1"));
+        assert_eq!((&job.payload["channel"], &job.payload["thread"]), (&json!("lobby"), &json!("t-1")));
     }
 }
 
@@ -168,7 +160,7 @@ async fn the_station_is_the_bodys_then_the_channels_then_the_hints_then_the_defa
             hall.base.station(slug, Role::Ops).await;
         }
         hall.hears(by, body).await;
-        assert_eq!(only_job(&hall).await.1, expected);
+        only_job(&hall, "post_chat", expected).await;
         assert_eq!(
             hall.base
                 .text("select s.slug from vtoc.receipt r join vtoc.station s on s.id = r.station_id")

@@ -1,29 +1,23 @@
 //! Playbook runs: what a run writes into its station's own schema, and that a run whose job ends without success ends too,
 //! with the audit that waits for it.
 
-use std::sync::Arc;
-
-use agents::{
-    chat::Chat,
-    connectors::Files,
-    outbound::{Client, Policy},
-};
 use jobs::{
-    Database, JobId, PageRequest, Scope, Wake,
+    Database, JobId, PageRequest, Scope,
     accept::Answer,
     audits,
-    installation::services,
-    kinds::{Cx, Kinds, Services},
+    kinds::Kinds,
     queue::{
-        Attempt, Claim, Claimed, Ending, Fate, Outcome,
+        Claim, Claimed, Ending, Fate, Outcome,
         cancel::{Cancelled, cancel},
         claim::claim,
         finish::finish,
     },
     runs,
+    testing::services,
 };
 use serde_json::json;
 use uuid::Uuid;
+use workers::testing::Workbench;
 
 use crate::{
     accept::{By, Hall},
@@ -43,7 +37,7 @@ async fn claim_run(database: &Database) -> Claimed {
     claim(database, &wish).await.unwrap().remove(0)
 }
 
-async fn ask() -> (Hall, JobId) {
+pub(crate) async fn ask() -> (Hall, JobId) {
     let hall = Hall::new().await;
     let body = json!({ "channel": "toc-s1", "text": "@agent run op_airtrack_merge post=false" });
     let Answer::Accepted { job_id, .. } = hall.hears(By::default(), body).await else { panic!("not accepted") };
@@ -71,16 +65,6 @@ impl Asked {
         self.hall.base.execute(&begin).await;
     }
 
-    /// Runs the attempt here and now.
-    async fn performed(&self) -> Fate {
-        let cx = Cx {
-            attempt: Attempt::new(&self.claimed, self.database().clone(), Wake::silent()),
-            services: Arc::new(shipped()),
-        };
-        let kinds = Kinds::released();
-        kinds.get(&self.claimed.kind).unwrap().run(self.claimed.payload.clone(), cx).await
-    }
-
     async fn ends(&self, ending: Ending) {
         let outcome = Outcome { held: self.claimed.held.clone(), ending };
         assert_eq!(finish(self.database(), &[outcome], &[]).await.unwrap().len(), 1);
@@ -99,10 +83,8 @@ impl Asked {
     }
 }
 
-/// The shipped sources and playbooks, and a chat that nothing can reach.
-fn shipped() -> Services {
-    let client = Client::new(Policy::default()).unwrap();
-    services(Files::Bundled, Chat::new(client, "http://chat.invalid/".parse().unwrap(), String::new(), None)).unwrap()
+async fn workbench(hall: &Hall) -> Workbench {
+    Workbench::new(&hall.base, Kinds::released(), services()).await
 }
 
 #[tokio::test]
@@ -149,9 +131,9 @@ async fn a_job_of_one_station_cannot_end_the_audit_of_another() {
 
 #[tokio::test]
 async fn a_run_writes_readings_and_tracks_into_its_stations_schema_and_ends_with_its_job() {
-    let asked = Asked::new().await;
-    assert_eq!(asked.performed().await, Fate::Committed);
-    let base = &asked.hall.base;
+    let (hall, job) = ask().await;
+    assert_eq!(workbench(&hall).await.perform_job(job).await.fate, Fate::Committed);
+    let (base, database) = (&hall.base, &hall.base.database);
     let readings =
         base.count("select count(*) from ops.telemetry_event where station_id = (select id from vtoc.station)").await;
     assert!(readings > 1_000, "{readings}");
@@ -159,28 +141,27 @@ async fn a_run_writes_readings_and_tracks_into_its_stations_schema_and_ends_with
     for schema in ["intel", "logistics"] {
         assert_eq!(base.count(&format!("select count(*) from {schema}.telemetry_event")).await, 0);
     }
-    let run = runs::list(asked.database(), Scope::Fleet, &PageRequest::default()).await.unwrap().items.remove(0);
-    let detail = runs::find(asked.database(), Scope::Fleet, run.id).await.unwrap().unwrap();
+    let run = runs::list(database, Scope::Fleet, &PageRequest::default()).await.unwrap().items.remove(0);
+    let detail = runs::find(database, Scope::Fleet, run.id).await.unwrap().unwrap();
     let steps: Vec<(&str, &str)> = detail.steps.iter().map(|step| (step.step.as_str(), step.status.as_str())).collect();
     assert_eq!(steps, [("collect", "done"), ("correlate", "done"), ("compose", "done"), ("post", "skipped")]);
-    assert_eq!((run.status.as_str(), run.job_id), ("succeeded", asked.job.uuid()));
+    assert_eq!((run.status.as_str(), run.job_id), ("succeeded", job.uuid()));
     assert_eq!(base.count("select count(*) from vtoc.job_finished where state = 'done'").await, 1);
 }
 
 #[tokio::test]
 async fn a_second_attempt_goes_on_behind_the_stored_steps_and_stores_no_reading_twice() {
-    let asked = Asked::new().await;
-    let readings = "select count(*) from ops.telemetry_event";
-    asked.hall.base.execute("create function vtoc.refuse() returns trigger language plpgsql as 'begin raise exception ''no''; end'; create trigger refuse before insert on vtoc.playbook_step for each row when (new.step = 'compose') execute function vtoc.refuse()").await;
-    assert!(matches!(asked.performed().await, Fate::Retry { .. }));
-    let before = asked.hall.base.count(readings).await;
-    asked.hall.base.execute("drop trigger refuse on vtoc.playbook_step").await;
-    let retry = Ending::Again { delay: std::time::Duration::ZERO, burned: true, outcome: "retry", error: None };
-    asked.ends(retry).await;
-    let collected = "select xmin::text from vtoc.playbook_step where step = 'collect'";
-    let first = asked.hall.base.text(collected).await;
-    let again = Asked { claimed: claim_run(asked.database()).await, ..asked };
-    assert_eq!(again.performed().await, Fate::Committed);
-    assert_eq!((again.hall.base.count(readings).await, again.hall.base.text(collected).await), (before, first));
-    assert_eq!(again.hall.base.count("select count(*) from vtoc.playbook_run").await, 1);
+    let (hall, job) = ask().await;
+    let (base, workbench) = (&hall.base, workbench(&hall).await);
+    base.execute("create function vtoc.refuse() returns trigger language plpgsql as 'begin raise exception ''no''; end'; create trigger refuse before insert on vtoc.playbook_step for each row when (new.step = 'compose') execute function vtoc.refuse()").await;
+    assert!(matches!(workbench.perform_job(job).await.fate, Fate::Retry { .. }));
+    base.execute("drop trigger refuse on vtoc.playbook_step").await;
+    let stored = async || {
+        let collected = base.text("select xmin::text from vtoc.playbook_step where step = 'collect'").await;
+        (base.count("select count(*) from ops.telemetry_event").await, collected)
+    };
+    let before = stored().await;
+    assert_eq!(workbench.perform_job(job).await.fate, Fate::Committed);
+    assert_eq!(stored().await, before);
+    assert_eq!(base.count("select count(*) from vtoc.playbook_run").await, 1);
 }

@@ -11,14 +11,14 @@ use jobs::{
     kinds::Kinds,
     queue::{
         Claimed, Fate,
-        claim::{Claim, claim, claim_suspect},
+        claim::{Claim, claim, claim_suspect, step},
     },
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{finisher::Results, outage::Outage};
+use super::{finisher::Results, outage::Outage, pace::Pace};
 use crate::{
     config::Limits,
     flights::{Boarded, Flights},
@@ -26,11 +26,6 @@ use crate::{
 
 /// While there is a backlog, how long to wait for more room before claiming for a little.
 const GATHER: Duration = Duration::from_millis(2);
-/// How much work is claimed ahead of a free slot: what this process does in that time. Of long jobs that is none.
-const AHEAD: Duration = Duration::from_millis(10);
-/// How often the pace is taken.
-const PACE_EVERY: Duration = Duration::from_millis(20);
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Claimer {
@@ -51,18 +46,11 @@ pub(crate) struct Claimer {
     pub(crate) stopping: CancellationToken,
 }
 
-/// How fast this process works, and so how far ahead it claims.
-struct Pace {
-    taken: Instant,
-    finished: u64,
-    ahead: usize,
-}
-
 impl Claimer {
     /// Claims until the process is told to stop.
     pub(crate) async fn run(self) {
         let names = self.kinds.names();
-        let mut pace = Pace { taken: Instant::now(), finished: 0, ahead: 0 };
+        let mut pace = Pace::new(self.limits.claim_max as usize * 2);
         let mut backlog = false;
         loop {
             if !backlog {
@@ -71,33 +59,16 @@ impl Claimer {
                     () = self.bell.notified() => {}
                 }
             }
-            self.keep_pace(&mut pace);
+            pace.keep(self.flights.counters.finished.load(Ordering::Relaxed), &self.room);
             let room = tokio::select! {
                 () = self.stopping.cancelled() => return,
-                room = self.free_room(backlog, self.concurrency + pace.ahead) => room,
+                room = self.free_room(backlog, self.concurrency + pace.ahead()) => room,
             };
             // Not inside the select: a claim that was sent must be heard out, or its jobs wait for their lease to end.
+            let asked = Instant::now();
             backlog = self.fill(&names, room).await;
+            pace.claimed_in(asked.elapsed());
         }
-    }
-
-    /// Makes as much room beyond the slots as jobs end while a claim is under way.
-    fn keep_pace(&self, pace: &mut Pace) {
-        let elapsed = pace.taken.elapsed();
-        if elapsed < PACE_EVERY {
-            return;
-        }
-        let finished = self.flights.counters.finished.load(Ordering::Relaxed);
-        let ended = u32::try_from(finished - pace.finished).unwrap_or(u32::MAX);
-        let wish = f64::from(ended) * AHEAD.as_secs_f64() / elapsed.as_secs_f64();
-        let wish = usize::try_from(wish as u64).unwrap_or(usize::MAX).min(self.limits.claim_max as usize);
-        if wish > pace.ahead {
-            self.room.add_permits(wish - pace.ahead);
-            pace.ahead = wish;
-        } else {
-            pace.ahead -= self.room.forget_permits(pace.ahead - wish);
-        }
-        (pace.taken, pace.finished) = (Instant::now(), finished);
     }
 
     /// Waits for room; while there is a backlog, a moment longer for more of it.
@@ -119,8 +90,10 @@ impl Claimer {
     }
 
     /// Claims for `room`; true when there may be more where that came from.
-    async fn fill(&self, names: &[String], room: OwnedSemaphorePermit) -> bool {
-        let limit = u32::try_from(room.num_permits()).unwrap_or(u32::MAX);
+    async fn fill(&self, names: &[String], mut room: OwnedSemaphorePermit) -> bool {
+        let limit = step(u32::try_from(room.num_permits()).unwrap_or(u32::MAX));
+        // What is over makes room for the next claim.
+        drop(room.split(room.num_permits() - limit as usize));
         let since = Instant::now();
         let request =
             Claim { worker: self.worker, queues: &self.queues, kinds: names, limit, lease: self.limits.lease };

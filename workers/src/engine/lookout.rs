@@ -17,6 +17,9 @@ use uuid::Uuid;
 use super::outage::Outage;
 use crate::{flights::Flights, isolation::Suspects};
 
+/// Looks are no further apart while jobs run, so that one that is called off is dropped within a second.
+const LOOK_WHILE_RUNNING: Duration = Duration::from_millis(500);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Lookout {
@@ -47,8 +50,16 @@ impl Lookout {
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
+                () = self.busy_for_a_while() => {}
             }
         }
+    }
+
+    /// Returns half a second from now, or when a job comes on board later than that; never while there is none.
+    async fn busy_for_a_while(&self) {
+        let next = tokio::time::Instant::now() + LOOK_WHILE_RUNNING;
+        self.flights.busy().await;
+        tokio::time::sleep_until(next).await;
     }
 
     /// Answers how long until the next look.

@@ -5,6 +5,7 @@ pub(crate) mod claimer;
 pub(crate) mod finisher;
 pub(crate) mod lookout;
 pub(crate) mod outage;
+pub(crate) mod pace;
 pub(crate) mod pruner;
 pub(crate) mod renewer;
 pub(crate) mod sweeper;

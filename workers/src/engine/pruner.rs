@@ -8,6 +8,7 @@ use jobs::{
     queue::{
         history::make_partitions,
         prune::{Detaching, prune},
+        wait::forget_ended,
     },
 };
 use rand::RngExt;
@@ -45,6 +46,9 @@ impl Pruner {
             };
             tokio::time::sleep(pause).await;
             self.prune().await;
+            if let Err(error) = forget_ended(&self.database).await {
+                tracing::debug!(%error, "what is left of ended waits stays for now");
+            }
         }
     }
 

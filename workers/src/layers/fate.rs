@@ -11,7 +11,10 @@ use futures::future::BoxFuture;
 use jobs::queue::{Fate, Fault};
 use tower::{Layer, Service};
 
-use crate::{engine::finisher::Results, flights::Boarded};
+use crate::{
+    engine::finisher::Results,
+    flights::{Boarded, Flight},
+};
 
 /// Adds [`FateService`].
 #[derive(Debug, Clone)]
@@ -53,17 +56,23 @@ where
         let results = self.results.clone();
         let running = self.inner.call(task);
         Box::pin(async move {
-            let fate = match flight.called_off() {
-                Some(why) => why.fate(),
-                None => tokio::select! {
-                    biased;
-                    outcome = flight.show(running) => outcome.unwrap_or_else(|error| Fate::Retry { error: error.to_string(), after: None, fault: Fault::Panicked }),
-                    why = flight.until_called_off() => why.fate(),
-                },
-            };
+            let fate = fate_of(&flight, running).await;
             results.settle(&flight, fate).await;
             drop((room, slot));
             Ok(())
         })
+    }
+}
+
+/// What came of a job, whichever comes first: its answer, or that it is called off.
+pub(crate) async fn fate_of(flight: &Flight, running: impl Future<Output = Result<Fate, BoxDynError>>) -> Fate {
+    let panicked = |error: BoxDynError| Fate::Retry { error: error.to_string(), after: None, fault: Fault::Panicked };
+    if let Some(why) = flight.called_off() {
+        return why.fate();
+    }
+    tokio::select! {
+        biased;
+        outcome = flight.show(running) => outcome.unwrap_or_else(panicked),
+        why = flight.until_called_off() => why.fate(),
     }
 }

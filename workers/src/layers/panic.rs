@@ -7,7 +7,10 @@ use std::any::Any;
 #[error("panicked: {0}")]
 pub(crate) struct Panicked(String);
 
-/// The handler of apalis' catch-panic layer.
+/// A handler of apalis' catch-panic layer.
+pub(crate) type Caught = fn(&Box<dyn Any + Send>) -> Panicked;
+
+/// The one of ours.
 pub(crate) fn caught(payload: &Box<dyn Any + Send>) -> Panicked {
     let said =
         payload.downcast_ref::<&str>().map(ToString::to_string).or_else(|| payload.downcast_ref::<String>().cloned());

@@ -59,7 +59,16 @@ impl Fleet {
     }
 
     pub(crate) async fn enqueue_many(&self, kind: &str, payloads: Vec<Value>) -> Vec<JobId> {
-        let new = |payload| NewJob {
+        let jobs: Vec<NewJob> = payloads.into_iter().map(|payload| self.new_job(kind, payload)).collect();
+        let mut tx = self.db.begin().await;
+        let enqueued = enqueue(&mut tx, &jobs).await.unwrap();
+        tx.commit().await.unwrap();
+        enqueued.into_iter().map(|job| job.id).collect()
+    }
+
+    /// A job of the test's kinds, to be enqueued.
+    pub(crate) fn new_job(&self, kind: &str, payload: Value) -> NewJob {
+        NewJob {
             queue: "default".to_owned(),
             kind: kind.to_owned(),
             station: Some(self.station.id),
@@ -74,12 +83,7 @@ impl Fleet {
             parent: None,
             trace_parent: None,
             payload,
-        };
-        let jobs: Vec<NewJob> = payloads.into_iter().map(new).collect();
-        let mut tx = self.db.begin().await;
-        let enqueued = enqueue(&mut tx, &jobs).await.unwrap();
-        tx.commit().await.unwrap();
-        enqueued.into_iter().map(|job| job.id).collect()
+        }
     }
 
     /// A payload of `tell_receiver`.

@@ -6,5 +6,8 @@
 mod fleet;
 mod killed;
 mod misbehaving;
+mod pooled;
 mod receiver;
 mod timely;
+mod waiting;
+mod workbench;

@@ -87,7 +87,7 @@ pub(super) async fn drop(
         let detach = format!("alter table vtoc.{parent} detach partition vtoc.{} {how}", day.name);
         if day.attached && detaching == Detaching::Concurrently {
             let mut session = database.maintenance_session().await?;
-            sqlx::raw_sql(AssertSqlSafe(detach.clone())).execute(&mut *session).await?;
+            sqlx::raw_sql(AssertSqlSafe(detach.clone())).execute(&mut session).await?;
         }
         let mut tx = database.begin_maintenance().await?;
         if day.attached && detaching == Detaching::AtOnce {
