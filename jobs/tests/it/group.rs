@@ -1,7 +1,7 @@
 //! Group commit: who shares a transaction gets what he would have got alone.
 
 use jobs::{
-    Error, StationId, Wake,
+    Error, Wake,
     queue::{Enqueued, Grouped, NewJob},
 };
 use serde_json::json;
@@ -39,9 +39,9 @@ async fn every_caller_is_answered_with_a_job_of_his_own_in_far_fewer_transaction
 async fn a_bad_job_is_refused_alone() {
     let fleet = Fleet::new().await;
     let grouped = Grouped::start(fleet.database(), &Wake::silent());
-    let nowhere = NewJob { station: Some(StationId(999_999)), ..job() };
+    let never = NewJob { attempts_max: 0, ..job() };
     let reserved = NewJob { payload: json!({ "vtoc:beside": 1 }), ..job() };
-    let answers = all(&grouped, vec![job(), nowhere, job(), reserved, job()]).await;
+    let answers = all(&grouped, vec![job(), never, job(), reserved, job()]).await;
     let fine: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(fine, [true, false, true, false, true], "{answers:?}");
     assert_eq!(fleet.census().await, (3, 0, 0));
