@@ -66,7 +66,8 @@ comment on column vtoc.job_woken.claim is 'callback tokens given out up to this 
 
 create table vtoc.job_large (
     id bigint primary key,
-    station_id bigint references vtoc.station (id),
+    -- No foreign key: see job_body.
+    station_id bigint,
     -- The writer's cap is 16 MiB of text; see job_payload_cap.
     payload jsonb not null constraint job_large_cap check (pg_column_size(payload) <= 8 * 16777216)
 ) partition by range (id);

@@ -11,7 +11,7 @@ pub(crate) async fn of(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
         r#"select j.id as "id!", j.enqueued_at as "enqueued_at!", j.station_id, coalesce(j.payload ->> 'audit_id', l.payload ->> 'audit_id') as audit_id, f.error
         from vtoc.job j
         join vtoc.job_finished f on f.id = j.id
-        left join vtoc.job_large l on l.id = j.id and j.payload ? 'vtoc:beside'
+        left join vtoc.job_beside l on l.id = j.id and j.payload ? 'vtoc:beside'
         where j.id = any($1) and f.state <> 'done'"#,
         keys
     )

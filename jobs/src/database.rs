@@ -111,13 +111,13 @@ impl Database {
         Tx::open(line, format!("{}{role}", self.opening)).await
     }
 
-    /// A transaction that may detach days and forget rows. It waits for nobody's lock longer than [`LOCK_TIMEOUT_MS`].
+    /// A transaction that may detach days and forget rows. It waits for nobody's lock longer than a fifth of a second.
     pub(crate) async fn begin_maintenance(&self) -> Result<Tx, Error> {
         self.open(&format!("set local role vtoc_maintenance; set local lock_timeout = {LOCK_TIMEOUT_MS}")).await
     }
 
     /// A connection outside any transaction with the rights and the patience of [`Database::begin_maintenance`]; it is
-    /// closed after use. Behind a transaction pooler it has neither.
+    /// closed after use. Behind a transaction pooler there is none.
     pub(crate) async fn maintenance_session(&self) -> Result<Line, Error> {
         let mut line = Line::pooled(self.pools.acquire().await?, &self.options);
         line.close_on_drop();

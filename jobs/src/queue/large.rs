@@ -66,7 +66,7 @@ pub(crate) async fn whole(attempt: &Attempt, payload: Box<RawValue>) -> Result<B
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
             let stored = sqlx::query_scalar!(
-                r#"select payload as "payload: Json<Box<RawValue>>" from vtoc.job_large where id = $1"#,
+                r#"select payload as "payload!: Json<Box<RawValue>>" from vtoc.job_beside where id = $1"#,
                 attempt.held.key
             )
             .fetch_optional(&mut *tx)

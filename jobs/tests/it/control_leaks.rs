@@ -15,7 +15,7 @@ const TAKES: Rights = [true, true, true, false];
 /// number), and a station's rights.
 type Table = (&'static str, &'static str, &'static str, &'static str, Rights);
 
-const TABLES: [Table; 16] = [
+const TABLES: [Table; 17] = [
     ("station", "id", "slug, callsign, role, default_channel", "'new-{n}', 'NEW', 'ops', 'c'", LOOKS),
     ("job_body", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", ADDS),
     ("job_kept", "station_id", "id, queue, kind, attempts_max, payload", "{n}, 'q', 'k', 1, '{}'", LOOKS),
@@ -40,6 +40,7 @@ const TABLES: [Table; 16] = [
         "(floor(extract(epoch from now()) / 86400)::bigint << 40) | {n}, '{}'",
         ADDS,
     ),
+    ("job_large_kept", "station_id", "id, payload", "{n}, '{}'", LOOKS),
     (
         "job_finished",
         "station_id",

@@ -1,5 +1,7 @@
 //! Payloads over the cap: stored beside the job and given to its kind whole; everybody else sees their size.
 
+use std::time::Duration;
+
 use jobs::{
     Error, Scope, inspect,
     kinds::{Cx, Failure, Kind, Kinds, Policy, entry},
@@ -17,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    fleet::{Fleet, job, keyed},
+    fleet::{Fleet, done, job, keyed},
+    prune::{days_pass, due, pruned},
     runs,
 };
 
@@ -149,4 +152,23 @@ async fn the_audit_named_in_a_payload_stored_beside_ends_with_its_job() {
     hall.base.execute(aside).await;
     assert_eq!(cancel(&hall.base.database, Scope::Fleet, job, "not needed").await.unwrap(), Cancelled::Now);
     assert_eq!(hall.base.text("select status from vtoc.audit").await.as_deref(), Some("failed"));
+}
+
+#[tokio::test]
+async fn a_payload_over_the_cap_outlives_its_day_while_its_job_needs_it() {
+    let fleet = Fleet::new().await;
+    let over = fleet.running(loaded(300_000)).await;
+    fleet.finish(&[done(&over)]).await;
+    fleet.enqueue(&[NewJob { delay: Duration::from_secs(20 * 86_400), ..loaded(400_000) }]).await;
+    days_pass(&fleet, 5).await;
+    assert!(pruned(&fleet).await.dropped.iter().any(|name| name.starts_with("job_large")));
+    let stored = "select (select count(*) from vtoc.job_large) * 10 + (select count(*) from vtoc.job_large_kept)";
+    assert_eq!(fleet.base.count(stored).await, 1);
+    days_pass(&fleet, 16).await;
+    let claimed = due(&fleet).await.remove(0);
+    assert_eq!(weighed(&fleet, &claimed).await, Fate::Done(Some(json!(400_000))));
+    fleet.finish(&[done(&claimed)]).await;
+    days_pass(&fleet, 3).await;
+    pruned(&fleet).await;
+    assert_eq!(fleet.base.count(stored).await, 0);
 }

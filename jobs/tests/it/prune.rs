@@ -7,7 +7,7 @@ use jobs::{
     Error, JobId, Scope,
     inspect::{self, State},
     queue::{
-        Ending, NewJob,
+        Ending, NewJob, Until,
         claim::look,
         enqueue,
         finish::finish,
@@ -18,7 +18,10 @@ use jobs::{
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use crate::fleet::{Fleet, done, ended, job, keyed, lane};
+use crate::{
+    fleet::{Fleet, done, ended, job, keyed, lane},
+    waiting::wait,
+};
 
 const DAY_S: i64 = 86_400;
 
@@ -112,16 +115,18 @@ async fn jobs_older_than_every_retention_run_with_what_they_were_given() {
         error: Some("not yet".to_owned()),
     };
     fleet.finish(&[ended(&snoozing, snooze)]).await;
+    let waiting = fleet.running(NewJob { payload: json!("waiting"), ..job() }).await;
+    fleet.finish(&[ended(&waiting, wait(Until::Callback, 40 * 86_400))]).await;
     let later = fleet.enqueue(&[in_days(40, json!("later"))]).await[0].id;
     days_pass(&fleet, 41).await;
-    assert_eq!(pruned(&fleet).await.kept, 3);
+    assert_eq!(pruned(&fleet).await.kept, 4);
     assert!(!first_day_is_there(&fleet).await);
     assert_eq!(payload(&fleet, under_way.id).await, Some(json!("under way")));
     assert_eq!(fleet.finish(&[done(&under_way)]).await.len(), 1);
     let mut claimed = due(&fleet).await;
     claimed.sort_by_key(|claimed| claimed.key);
     let given: Vec<(JobId, &str)> = claimed.iter().map(|claimed| (claimed.id, claimed.payload.get())).collect();
-    assert_eq!(given, [(snoozing.id, "\"snoozing\""), (later, "\"later\"")]);
+    assert_eq!(given, [(snoozing.id, "\"snoozing\""), (waiting.id, "\"waiting\""), (later, "\"later\"")]);
     assert_eq!(inspect::attempts(fleet.database(), Scope::Fleet, snoozing.id).await.unwrap().unwrap().len(), 1);
 }
 

@@ -66,6 +66,14 @@ async fn purge_in(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<JobId>, Error> {
             delete from vtoc.job_kept
             where id = any(array(select id from gone))
         ),
+        large as (
+            delete from vtoc.job_large
+            where id = any(array(select id from gone))
+        ),
+        large_kept as (
+            delete from vtoc.job_large_kept
+            where id = any(array(select id from gone))
+        ),
         attempts as (
             delete from vtoc.job_attempt
             where job_id = any(array(select id from gone))

@@ -7,13 +7,15 @@
 use chrono::{Days, NaiveDate};
 
 use super::{Detaching, Pruned, days, or_left, rows};
-use crate::{Database, Error, queue::RETENTION_DONE_H};
+use crate::{Database, Error, Tx, queue::RETENTION_DONE_H};
 
 /// Days after its own for which a day of bodies stays: what succeeds soon has left the history by then.
 const DAYS_KEPT: u64 = 2;
 const _: () = assert!(DAYS_KEPT * 24 > RETENTION_DONE_H as u64, "most bodies would be copied");
 /// Bodies copied by one statement; each has up to 256 KiB.
-const COPIED_MAX: i64 = 500;
+const BODIES_MAX: i64 = 500;
+/// Payloads over the cap copied by one statement; each has up to 16 MiB.
+const LARGE_MAX: i64 = 8;
 
 /// The ids of one day: from the first to before the last.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +46,10 @@ pub(super) async fn drop_before(
             return Ok(());
         }
         pruned.deleted += rows::forget_unkept(database, ids).await?;
+        // Payloads beside go first: a day of bodies that is there says that they may be, too.
+        if !days::drop_before(database, detaching, "job_large", day.day + Days::new(1), pruned).await? {
+            return Ok(());
+        }
         if !days::drop(database, detaching, "job_body", day, pruned).await? {
             return Ok(());
         }
@@ -60,6 +66,10 @@ async fn move_needed(database: &Database, day: NaiveDate, ids: Ids, pruned: &mut
     while let Some(copied) = database.bounded(copy(database, ids, after)).await? {
         pruned.kept += copied.bodies;
         after = copied.last + 1;
+    }
+    let mut after = ids.from;
+    while let Some(last) = database.bounded(copy_large(database, ids, after)).await? {
+        after = last + 1;
     }
     database.bounded(raise_floor(database, day, ids)).await
 }
@@ -79,9 +89,7 @@ struct Copied {
 
 /// Copies the next needed bodies of a day from `after` on; none when there is none.
 async fn copy(database: &Database, ids: Ids, after: i64) -> Result<Option<Copied>, Error> {
-    let mut tx = database.begin_maintenance().await?;
-    // A purge at this moment would miss the copy.
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vtoc bodies', 0))").fetch_one(&mut *tx).await?;
+    let mut tx = begin_copy(database).await?;
     let row = sqlx::query!(
         r#"with needed as materialized (
             select id
@@ -101,12 +109,48 @@ async fn copy(database: &Database, ids: Ids, after: i64) -> Result<Option<Copied
         select (select max(id) from needed) as last, (select count(*) from copied) as "bodies!""#,
         after,
         ids.to,
-        COPIED_MAX
+        BODIES_MAX
     )
     .fetch_one(&mut *tx)
     .await?;
     tx.commit().await?;
     Ok(row.last.map(|last| Copied { bodies: row.bodies.unsigned_abs(), last }))
+}
+
+/// Copies the next needed payloads over the cap; answers the last one's id.
+async fn copy_large(database: &Database, ids: Ids, after: i64) -> Result<Option<i64>, Error> {
+    let mut tx = begin_copy(database).await?;
+    let row = sqlx::query!(
+        "with needed as materialized (
+            select l.id
+            from vtoc.job_large l
+            where l.id >= $1 and l.id < $2 and exists (select from vtoc.job_needed n where n.id = l.id)
+            order by l.id
+            limit $3
+        ),
+        copied as (
+            insert into vtoc.job_large_kept
+            select l.*
+            from vtoc.job_large l
+            where l.id = any(array(select id from needed))
+            on conflict (id) do nothing
+        )
+        select max(id) as last from needed",
+        after,
+        ids.to,
+        LARGE_MAX
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(row.last)
+}
+
+/// A transaction beside which nobody purges: a purge would miss what is copied at this moment.
+async fn begin_copy(database: &Database) -> Result<Tx, Error> {
+    let mut tx = database.begin_maintenance().await?;
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vtoc bodies', 0))").fetch_one(&mut *tx).await?;
+    Ok(tx)
 }
 
 /// Turns readers of a day to the copies, if there is one of every body that is needed. What isn't needed stays so, and
@@ -122,8 +166,10 @@ async fn raise_floor(database: &Database, day: NaiveDate, ids: Ids) -> Result<()
             select
             from vtoc.job_needed n
             where n.id >= $1 and n.id < $2
-                and not exists (select from vtoc.job_kept k where k.id = n.id)
-                and exists (select from vtoc.job_body b where b.id = n.id)
+                and (not exists (select from vtoc.job_kept k where k.id = n.id)
+                        and exists (select from vtoc.job_body b where b.id = n.id)
+                    or not exists (select from vtoc.job_large_kept k where k.id = n.id)
+                        and exists (select from vtoc.job_large l where l.id = n.id))
         )",
         ids.from,
         ids.to

@@ -81,6 +81,7 @@ async fn forget_unneeded(database: &Database, ids: &[i64]) -> Result<u64, Error>
     let bodies = database
         .bounded(async {
             let mut tx = database.begin_maintenance().await?;
+            sqlx::query!("delete from vtoc.job_large_kept where id = any($1)", &unneeded).execute(&mut *tx).await?;
             let bodies = sqlx::query!("delete from vtoc.job_kept where id = any($1)", &unneeded)
                 .execute(&mut *tx)
                 .await?
