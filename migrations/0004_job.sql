@@ -13,9 +13,11 @@ create table vtoc.worker (
     isolated boolean not null,
     started_at timestamptz not null default vtoc.clock(),
     seen_at timestamptz not null default vtoc.clock(),
-    stopped_at timestamptz
+    stopped_at timestamptz,
+    died_with integer
 );
 comment on table vtoc.worker is 'one row a worker process; isolated ones run a single suspect job';
+comment on column vtoc.worker.died_with is 'jobs in flight when a sweep first took some of them for lost; those that it had to leave were not alone';
 
 create table vtoc.job_body (
     -- The UTC day of its enqueue since 1970 above 40 bits of a sequence: ids grow with time, and a day's bodies are one range.
@@ -131,8 +133,10 @@ create table vtoc.job_attempt (
     outcome text not null constraint job_attempt_outcome_known check (outcome in
         ('done', 'retry', 'snooze', 'cancelled', 'dead', 'interrupted', 'timed_out', 'panicked', 'crashed', 'given_up')),
     error text,
+    counted boolean not null default false,
     primary key (job_id, token)
 );
+comment on column vtoc.job_attempt.counted is 'whether it raised the job''s crash count';
 comment on table vtoc.job_attempt is 'every attempt that ended, except the only attempt of a job that was done at once: its history row says the same';
 
 create table vtoc.job_unique (

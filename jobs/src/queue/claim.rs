@@ -76,6 +76,14 @@ pub struct Held {
     pub awaited: bool,
 }
 
+impl Held {
+    /// What tells this attempt from every other: the job and the claim's token.
+    #[must_use]
+    pub fn attempt_key(&self) -> (i64, i64) {
+        (self.key, self.token)
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct ClaimedRow {
     key: i64,

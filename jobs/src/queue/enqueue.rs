@@ -154,7 +154,7 @@ pub(super) fn check(job: &NewJob) -> Result<usize, Error> {
 }
 
 /// How many bytes `payload` has as text, without writing that text.
-fn length(payload: &Value) -> usize {
+pub(super) fn length(payload: &Value) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -45,7 +45,7 @@ impl Renewer {
             let held = sqlx::query_scalar!(
                 "with seen as (
                     update vtoc.worker
-                    set seen_at = vtoc.clock()
+                    set seen_at = vtoc.clock(), died_with = null
                     where id = $1
                 )
                 update vtoc.job_lease
@@ -93,36 +93,46 @@ pub async fn clear_blame(database: &Database, stale: &[(i64, i64)]) -> Result<u6
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
             let cleared = sqlx::query_scalar!(
-                r#"with cleared as (
+                r#"with stale as materialized (
+                    select a.job_id, a.token, a.counted
+                    from vtoc.job_attempt a
+                    join unnest($1::bigint[], $2::bigint[]) as u (id, token) on a.job_id = u.id and a.token = u.token
+                    where a.outcome = 'crashed'
+                    order by a.job_id, a.token
+                    for update of a
+                ),
+                cleared as (
                     update vtoc.job_attempt a
-                    set outcome = 'given_up', error = 'its process was away longer than its lease'
-                    from unnest($1::bigint[], $2::bigint[]) as u (id, token)
-                    where a.job_id = u.id and a.token = u.token and a.outcome = 'crashed'
-                    returning a.job_id, a.token
+                    set outcome = 'given_up', error = 'its process was away longer than its lease', counted = false
+                    from stale
+                    where a.job_id = stale.job_id and a.token = stale.token
+                    returning 1
                 ),
                 judged as (
-                    select cleared.job_id, exists (
+                    select s.job_id, (count(*) filter (where s.counted))::smallint as counted, exists (
                         select from vtoc.job_attempt other
-                        where other.job_id = cleared.job_id and other.token <> cleared.token and other.outcome = 'crashed'
+                        where other.job_id = s.job_id and other.outcome = 'crashed'
+                            and not exists (select from stale where stale.job_id = other.job_id and stale.token = other.token)
                     ) as suspect
-                    from cleared
+                    from stale s
+                    group by s.job_id
                 ),
                 waiting as (
                     update vtoc.job_ready r
-                    set suspect = judged.suspect, crash_count = greatest(r.crash_count - 1, 0)
+                    set suspect = judged.suspect, crash_count = greatest(r.crash_count - judged.counted, 0)
                     from judged
                     where r.id = judged.job_id
                 ),
                 asleep as (
                     update vtoc.job_waiting w
-                    set suspect = judged.suspect, crash_count = greatest(w.crash_count - 1, 0)
+                    set suspect = judged.suspect, crash_count = greatest(w.crash_count - judged.counted, 0)
                     from judged
                     where w.id = judged.job_id
                 ),
                 under_way as (
                     -- A suspect is alone in its lease.
                     update vtoc.job_lease l
-                    set suspect = judged.suspect, crash_count = greatest(l.crash_count - 1, 0)
+                    set suspect = judged.suspect, crash_count = greatest(l.crash_count - judged.counted, 0)
                     from judged
                     where l.ids = array[judged.job_id]
                 )

@@ -18,6 +18,7 @@ pub mod large;
 pub mod lease;
 pub mod prune;
 mod settle;
+mod standing;
 pub mod sweep;
 pub mod wait;
 pub mod wake;

@@ -29,8 +29,7 @@ pub(super) struct Settled<'a> {
 pub(super) async fn settle<'a>(tx: &mut Line, outcomes: &'a [Outcome]) -> Result<Vec<Settled<'a>>, Error> {
     // Of two results of one attempt the first counts.
     let mut seen = HashSet::with_capacity(outcomes.len());
-    let outcomes: Vec<&Outcome> =
-        outcomes.iter().filter(|outcome| seen.insert((outcome.held.token, outcome.held.key))).collect();
+    let outcomes: Vec<&Outcome> = outcomes.iter().filter(|outcome| seen.insert(outcome.held.attempt_key())).collect();
     let mut batches = HashMap::<i64, i32>::new();
     outcomes.iter().for_each(|outcome| *batches.entry(outcome.held.token).or_default() += 1);
     let is_whole = |outcome: &&&Outcome| batches[&outcome.held.token] == outcome.held.batch;

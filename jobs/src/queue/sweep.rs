@@ -84,8 +84,9 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
             from unnest($1::bigint[], $2::uuid[], $3::bool[]) as u (token, worker_id, lives)
         ),
         in_flight as materialized (
-            select r.*, count(*) over (partition by r.worker_id) as jobs
+            select r.*, greatest(count(*) over (partition by r.worker_id), w.died_with) as jobs
             from vtoc.job_running r
+            left join vtoc.worker w on w.id = r.worker_id
             where r.worker_id in (select worker_id from expired)
         ),
         leases as (
@@ -124,12 +125,20 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
             returning id
         ),
         attempts as (
-            insert into vtoc.job_attempt (job_id, token, attempt, station_id, worker_id, started_at, finished_at, outcome, error)
+            insert into vtoc.job_attempt (job_id, token, attempt, station_id, worker_id, started_at, finished_at, outcome, error, counted)
             select id, token, attempt, station_id, worker_id, started_at, now, case when blamed then 'crashed' else 'given_up' end,
                 case when blamed and jobs = 1 then 'its process died with this job alone in it'
                     when blamed then 'its process died with ' || jobs || ' jobs in it'
-                    else 'its lease ran out' end
+                    else 'its lease ran out' end,
+                blamed and jobs = 1
             from judged
+        ),
+        -- A lease that an effect holds now is judged later, by what is known now.
+        died as (
+            update vtoc.worker w
+            set died_with = d.jobs
+            from (select distinct worker_id, jobs from judged where blamed) d
+            where w.id = d.worker_id and w.died_with is distinct from d.jobs
         )
         select (select count(*) from back) as "again!",
             (select count(*) from judged where newly_suspect) as "suspects!",

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::types::PgInterval;
 
-use super::{callback, enqueue::interval, settle::Settled};
+use super::{callback, enqueue::interval, settle::Settled, standing::Standing};
 use crate::{Database, Error, Scope, database::Line};
 
 /// What a job waits for.
@@ -86,43 +86,22 @@ pub(super) async fn woken(database: &Database, key: i64) -> Result<Option<Woken>
 /// Jobs that begin to wait.
 #[derive(Default)]
 pub(super) struct Waits<'a> {
-    key: Vec<i64>,
+    jobs: Standing<'a>,
     what: Vec<&'static str>,
     within: Vec<PgInterval>,
     claim: Vec<i64>,
-    queue: Vec<&'a str>,
-    kind: Vec<&'a str>,
-    station: Vec<Option<i64>>,
-    priority: Vec<i16>,
-    keyed: Vec<bool>,
-    awaited: Vec<bool>,
-    attempt: Vec<i16>,
-    attempts_max: Vec<i16>,
-    suspect: Vec<bool>,
-    crash_count: Vec<i16>,
 }
 
 impl<'a> Waits<'a> {
     pub(super) fn push(&mut self, settled: &Settled<'a>, until: Until, within: Duration) {
-        let held = &settled.outcome.held;
-        self.key.push(held.key);
+        self.jobs.push(settled, false);
         self.what.push(until.as_str());
         self.within.push(interval(within));
-        self.claim.push(held.token);
-        self.queue.push(&held.queue);
-        self.kind.push(&held.kind);
-        self.station.push(held.station.map(|station| station.0));
-        self.priority.push(held.priority);
-        self.keyed.push(held.keyed);
-        self.awaited.push(held.awaited);
-        self.attempt.push(held.attempt - 1);
-        self.attempts_max.push(held.attempts_max);
-        self.suspect.push(settled.lease.suspect);
-        self.crash_count.push(settled.lease.crash_count);
+        self.claim.push(settled.outcome.held.token);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.key.is_empty()
+        self.jobs.is_empty()
     }
 
     /// Those that wait for their children: their families are to be locked before [`Waits::write`].
@@ -131,7 +110,7 @@ impl<'a> Waits<'a> {
     }
 
     fn that_wait_for(&self, until: Until) -> Vec<i64> {
-        let waits = self.key.iter().zip(&self.what).filter(|(_, what)| **what == until.as_str());
+        let waits = self.jobs.key.iter().zip(&self.what).filter(|(_, what)| **what == until.as_str());
         waits.map(|(key, _)| *key).collect()
     }
 
@@ -147,20 +126,20 @@ impl<'a> Waits<'a> {
             from unnest($1::bigint[], $2::text[], $3::interval[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::smallint[], $9::bool[],
                 $10::bool[], $11::smallint[], $12::smallint[], $13::bool[], $14::smallint[])
                 as u (id, what, within, claim, queue, kind, station_id, priority, keyed, awaited, attempt, attempts_max, suspect, crash_count)",
-            &self.key,
+            &self.jobs.key,
             &self.what as &[&str],
             &self.within,
             &self.claim,
-            &self.queue as &[&str],
-            &self.kind as &[&str],
-            &self.station as &[Option<i64>],
-            &self.priority,
-            &self.keyed,
-            &self.awaited,
-            &self.attempt,
-            &self.attempts_max,
-            &self.suspect,
-            &self.crash_count
+            &self.jobs.queue as &[&str],
+            &self.jobs.kind as &[&str],
+            &self.jobs.station as &[Option<i64>],
+            &self.jobs.priority,
+            &self.jobs.keyed,
+            &self.jobs.awaited,
+            &self.jobs.attempt,
+            &self.jobs.attempts_max,
+            &self.jobs.suspect,
+            &self.jobs.crash_count
         )
         .execute(&mut *tx)
         .await?;

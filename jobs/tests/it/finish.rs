@@ -37,7 +37,7 @@ async fn done_keeps_output_and_worker_and_its_one_attempt_is_its_history() {
     let fleet = Fleet::new().await;
     let claimed = fleet.running(job()).await;
     let written = fleet.finish(&[ended(&claimed, Ending::Done(Some(json!({ "weight_g": 7 }))))]).await;
-    assert!(written.contains(&claimed.key));
+    assert!(written.contains(&claimed.attempt_key()));
     assert_eq!(fleet.census().await, (0, 0, 1));
     let detail = detail(&fleet, claimed.id).await;
     assert_eq!((detail.job.state, &detail.output), (State::Done, &Some(json!({ "weight_g": 7 }))));
@@ -109,7 +109,7 @@ async fn a_stale_token_writes_nothing_and_is_told_from_the_rest() {
         assert!(fleet.finish(&[stale(&other, ending)]).await.is_empty());
     }
     let written = fleet.finish(&[stale(&other, Ending::Done(None)), done(&good)]).await;
-    assert_eq!(written.into_iter().collect::<Vec<_>>(), [good.key]);
+    assert_eq!(written.into_iter().collect::<Vec<_>>(), [good.attempt_key()]);
     assert_eq!(fleet.census().await, (0, 1, 1));
     assert_eq!(fleet.base.count("select count(*) from vtoc.job_attempt").await, 0);
 }
@@ -210,4 +210,15 @@ async fn a_closed_lease_is_forgotten_with_the_results_that_emptied_it() {
     let left = format!("select count(*) from vtoc.job_lease where token = {}", second.token);
     assert_eq!((fleet.base.count(&left).await, fleet.base.count("select count(*) from vtoc.job_lease").await), (1, 1));
     assert_eq!(detail(&fleet, first.id).await.job.worker, Some(format!("host:{}", fleet.worker)));
+}
+
+#[tokio::test]
+async fn of_a_late_and_a_current_result_of_one_job_only_the_current_counts() {
+    let fleet = Fleet::new().await;
+    let late = fleet.running(job()).await;
+    fleet.finish(&[ended(&late, again(0, false, "interrupted"))]).await;
+    let current = fleet.claim(1).await.remove(0);
+    assert_eq!(current.key, late.key);
+    let written = fleet.finish(&[done(&late), done(&current)]).await;
+    assert_eq!(Vec::from_iter(written), [current.attempt_key()]);
 }

@@ -95,7 +95,7 @@ impl Fleet {
         Attempt::new(claimed, self.database().clone(), Wake::silent())
     }
 
-    pub(crate) async fn finish(&self, outcomes: &[Outcome]) -> HashSet<i64> {
+    pub(crate) async fn finish(&self, outcomes: &[Outcome]) -> HashSet<(i64, i64)> {
         finish(self.database(), outcomes, &[]).await.unwrap()
     }
 

@@ -208,3 +208,50 @@ async fn two_killers_keys_are_freed_while_they_are_asked_for_without_a_deadlock(
     let (repeats, swept, ()) = tokio::join!(fleet.enqueue(&keys), swept, released);
     assert_eq!((repeats.iter().filter(|one| one.fresh).count(), swept.dead), (0, 2));
 }
+
+#[tokio::test]
+async fn a_death_in_company_that_is_taken_back_lowers_no_count() {
+    let fleet = Fleet::new().await;
+    fleet.enqueue(&[job(), job()]).await;
+    let company = fleet.claim(2).await;
+    fleet.pass(100).await;
+    assert_eq!(fleet.sweep().await.suspects, 2);
+    let child = fleet.process().await;
+    let alone = fleet.claim_suspect_as(child).await.unwrap();
+    report_death(fleet.database(), child).await.unwrap();
+    fleet.sweep().await;
+    assert_eq!(crash_count(&fleet, alone.key).await, 1);
+    let earlier = company.iter().find(|claimed| claimed.key == alone.key).unwrap();
+    assert_eq!(clear_blame(fleet.database(), &[earlier.attempt_key()]).await.unwrap(), 1);
+    assert_eq!(crash_count(&fleet, alone.key).await, 1, "the death alone stands");
+}
+
+#[tokio::test]
+async fn a_job_whose_effect_outlasts_the_sweep_was_not_alone() {
+    let fleet = Fleet::new().await;
+    let (held, other) = (fleet.running(job()).await, fleet.running(job()).await);
+    let locked = fleet.attempt(&held).lock().await.unwrap();
+    fleet.pass(100).await;
+    assert_eq!(fleet.sweep().await.suspects, 1);
+    drop(locked);
+    eventually("the effect has let go", Duration::from_secs(5), async || fleet.sweep().await.suspects == 1).await;
+    for claimed in [held, other] {
+        assert_eq!(crash_count(&fleet, claimed.key).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn two_crashes_of_one_job_are_taken_back_in_one_call() {
+    let fleet = Fleet::new().await;
+    let first = fleet.running(job()).await;
+    fleet.pass(100).await;
+    fleet.sweep().await;
+    let second = fleet.claim_suspect_as(fleet.worker).await.unwrap();
+    fleet.pass(100).await;
+    fleet.sweep().await;
+    assert_eq!(crash_count(&fleet, first.key).await, 2);
+    let stale = [first.attempt_key(), second.attempt_key()];
+    assert_eq!(clear_blame(fleet.database(), &stale).await.unwrap(), 2);
+    assert_eq!(crash_count(&fleet, first.key).await, 0);
+    assert_eq!(fleet.claim(1).await[0].id, first.id, "no suspect any more");
+}

@@ -138,7 +138,7 @@ impl Finisher {
     /// Writes what has landed. Answers with the attempts whose result came too late.
     async fn land(&self, batch: Vec<Landed>, retired: &[i64]) -> Vec<(i64, i64)> {
         let mut stale: Vec<(i64, i64)> =
-            batch.iter().filter(|job| job.stale).map(|job| (job.held.key, job.held.token)).collect();
+            batch.iter().filter(|job| job.stale).map(|job| job.held.attempt_key()).collect();
         let (mut outcomes, mut written) = (Vec::with_capacity(batch.len()), Vec::new());
         for Landed { held, ending, .. } in batch {
             match ending {
@@ -161,8 +161,8 @@ impl Finisher {
                 Ok(written) => {
                     self.flights.counters.finished.fetch_add(written.len() as u64, Ordering::Relaxed);
                     self.flights.leave(outcomes.iter().map(|outcome| &outcome.held));
-                    let refused = outcomes.iter().filter(|outcome| !written.contains(&outcome.held.key));
-                    return refused.map(|outcome| (outcome.held.key, outcome.held.token)).collect();
+                    let refused = outcomes.iter().filter(|outcome| !written.contains(&outcome.held.attempt_key()));
+                    return refused.map(|outcome| outcome.held.attempt_key()).collect();
                 }
                 Err(Error::Unstorable(why)) => return self.write_one_by_one(outcomes, leases, &why).await,
                 Err(error) => {

@@ -141,7 +141,7 @@ pub(crate) enum Answer {
     Looked { promoted: usize, next_due_in_s: Option<i64>, called_off: BTreeSet<Job> },
     Claimed { token: Token, attempts: BTreeMap<Job, i16> },
     Stand(BTreeSet<Token>),
-    Written(BTreeSet<Job>),
+    Written(BTreeSet<(Job, Token)>),
     Held,
     Stale,
     Swept(Swept),

@@ -2,7 +2,7 @@
 //! commands are spoken to, and they keep the rules of drivers: a child runs one suspect at a time, and nobody brings a
 //! result for a job while its own effect is under way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jobs::queue::cancel::Cancelled;
 
@@ -131,7 +131,7 @@ impl Crew {
             }
             (Call::Finish { results }, Answer::Written(written)) => {
                 for (job, token, _) in results {
-                    self.is_over(*job, *token, !written.contains(job));
+                    self.is_over(*job, *token, !written.contains(&(*job, *token)));
                 }
             }
             (Call::Overrule { job, token }, _) => self.is_over(*job, *token, false),
@@ -167,10 +167,9 @@ impl Crew {
         [Call::Claim { process: worker, limit: 500 }, Call::ClaimSuspect { process: child, among_equals: None }]
     }
 
-    /// Attempts that came too late and weren't reported yet: of each job one a call, the oldest.
+    /// Attempts that came too late and weren't reported yet.
     fn stale(&mut self, slot: usize) -> Vec<(Job, Token)> {
-        let mut jobs = BTreeSet::new();
-        self.slots[slot].stale.extract_if(.., |(job, _)| jobs.insert(*job)).collect()
+        std::mem::take(&mut self.slots[slot].stale)
     }
 
     /// A new process where one has gone, which knows nothing of what that one held.
@@ -184,9 +183,9 @@ impl Crew {
     fn finish(&self, slot: usize, picks: &[(usize, Came)]) -> Option<Call> {
         let mut results = Vec::<(Job, Token, Came)>::new();
         for (pick, came) in picks {
-            // One result a job, since the answer names jobs.
+            // One result an attempt: of two the first counts, and both would look written.
             if let Some((job, token)) = self.pick(slot, *pick)
-                && results.iter().all(|(other, ..)| *other != job)
+                && results.iter().all(|(other, standing, _)| (*other, *standing) != (job, token))
             {
                 results.push((job, token, *came));
             }

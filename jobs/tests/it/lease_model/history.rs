@@ -55,8 +55,8 @@ fn told(call: &Call, answer: &Answer, before: &Seen, after: &Seen) -> Vec<Record
         (Call::Finish { results }, Answer::Written(written)) => results
             .iter()
             .map(|(job, token, came)| {
-                let (number, token) = (*job, token_of(*token));
-                match written.contains(&number) {
+                let (number, is_written, token) = (*job, written.contains(&(*job, *token)), token_of(*token));
+                match is_written {
                     true => Record::Finished { job: id(number), token, came: meaning(*came, after, number) },
                     false => Record::Refused { job: id(number), token },
                 }

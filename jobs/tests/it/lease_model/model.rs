@@ -30,6 +30,8 @@ pub(crate) struct Model {
     /// Effects under way: by whom, of which job, and whether there is something to write.
     open: BTreeMap<Process, (Job, bool)>,
     attempts: BTreeMap<(Job, Token), (i16, Cow<'static, str>)>,
+    /// Attempts that raised their job's crash count.
+    counted: BTreeSet<(Job, Token)>,
 }
 
 #[derive(Debug)]
@@ -54,18 +56,20 @@ struct Lease {
 struct Seat {
     seen_s: i64,
     stopped: bool,
+    /// Jobs in flight when some of them were first taken for lost.
+    died_with: usize,
 }
 
 impl Queue for Model {
     fn perform(&mut self, call: &Call) -> Answer {
         match call {
             Call::Start { process } => {
-                self.processes.insert(*process, Seat { seen_s: self.now_s, stopped: false });
+                self.processes.insert(*process, Seat { seen_s: self.now_s, stopped: false, died_with: 0 });
             }
             Call::Die { process, reported } => self.die(*process, *reported),
             Call::Retire { process } => {
                 self.open.remove(process);
-                self.processes.insert(*process, Seat { seen_s: self.now_s, stopped: true });
+                self.processes.entry(*process).and_modify(|seat| (seat.seen_s, seat.stopped) = (self.now_s, true));
             }
             Call::Enqueue { delivery, heard } => return self.enqueue(*delivery, *heard),
             Call::Look { process } => return self.look(*process),
@@ -190,7 +194,7 @@ impl Model {
 
     fn renew(&mut self, process: Process, tokens: &[Token]) -> Answer {
         let until_s = self.now_s + LEASE_S;
-        self.processes.entry(process).and_modify(|seat| seat.seen_s = self.now_s);
+        self.processes.entry(process).and_modify(|seat| (seat.seen_s, seat.died_with) = (self.now_s, 0));
         let mut stand = BTreeSet::new();
         for token in tokens {
             if let Some(lease) = self.leases.get_mut(token) {
@@ -206,7 +210,7 @@ impl Model {
         for (number, token, came) in results {
             if self.holds(*number, *token) {
                 self.end_attempt(*number, *token, *came);
-                written.insert(*number);
+                written.insert((*number, *token));
             }
         }
         Answer::Written(written)

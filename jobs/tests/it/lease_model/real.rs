@@ -231,7 +231,8 @@ impl Inner {
             results.iter().map(|(job, token, came)| self.outcome(*job, *token, *came)).collect();
         let leases: Vec<i64> = results.iter().map(|(_, token, _)| self.tokens[*token]).collect();
         let written = finish(&self.base.database, &outcomes, &leases).await.unwrap();
-        Answer::Written(written.into_iter().map(|key| self.number(key)).collect())
+        let attempts = written.into_iter().map(|(key, token)| (self.number(key), self.claim_number(token)));
+        Answer::Written(attempts.collect())
     }
 
     fn outcome(&self, job: Job, token: Token, came: Came) -> Outcome {
@@ -292,6 +293,10 @@ impl Inner {
 
     fn number(&self, key: i64) -> Job {
         self.jobs.iter().position(|job| job.key() == key).unwrap()
+    }
+
+    fn claim_number(&self, token: i64) -> Token {
+        self.tokens.iter().position(|known| *known == token).unwrap()
     }
 }
 

@@ -23,7 +23,9 @@ impl Model {
             .filter(|(_, lease)| self.is_taken(lease))
             .map(|(token, lease)| (*token, lease.process))
             .collect();
-        let in_flight: Vec<usize> = expired.iter().map(|(_, process)| self.in_flight(*process)).collect();
+        let died_with = |process: Process| self.processes.get(&process).map_or(0, |seat| seat.died_with);
+        let in_flight: Vec<usize> =
+            expired.iter().map(|(_, process)| self.in_flight(*process).max(died_with(*process))).collect();
         let mut swept = Swept::default();
         for ((token, process), in_flight) in expired.into_iter().zip(in_flight) {
             let blamed = blame && !self.lives(process);
@@ -34,6 +36,9 @@ impl Model {
             for job in 0..self.jobs.len() {
                 if self.holds(job, token) {
                     self.take_back(job, token, blamed, in_flight, &mut swept);
+                    if blamed {
+                        self.processes.entry(process).and_modify(|seat| seat.died_with = in_flight);
+                    }
                 }
             }
             self.drop_if_empty(token);
@@ -45,7 +50,10 @@ impl Model {
         let job = &mut self.jobs[number];
         let outcome = if blamed { "crashed" } else { "given_up" };
         self.attempts.insert((number, token), (job.attempt, Cow::Borrowed(outcome)));
-        job.crash_count += i16::from(blamed && in_flight == 1);
+        if blamed && in_flight == 1 {
+            job.crash_count += 1;
+            self.counted.insert((number, token));
+        }
         if job.crash_count >= CRASHES_MAX {
             job.place = Place::Dead;
             swept.dead += 1;
@@ -77,18 +85,19 @@ impl Model {
         self.is_seen(process) || self.processes.get(&process).is_some_and(|Seat { stopped, .. }| *stopped)
     }
 
-    /// The crash becomes a lease given up; what it counted is taken back, and so is the suspicion unless another crash
-    /// speaks against the job.
+    /// The crash becomes a lease given up; what it counted, if it did, is taken back, and so is the suspicion unless another
+    /// crash speaks against the job.
     pub(super) fn clear_blame(&mut self, stale: &[(Job, Token)]) -> usize {
         let crashed = |model: &Self, at: &(Job, Token)| model.attempts.get(at).is_some_and(|(_, how)| how == "crashed");
         let cleared: BTreeSet<(Job, Token)> = stale.iter().filter(|at| crashed(self, at)).copied().collect();
         for (number, token) in &cleared {
             self.attempts.entry((*number, *token)).and_modify(|(_, outcome)| *outcome = Cow::Borrowed("given_up"));
+            let counted = self.counted.remove(&(*number, *token));
             let suspect = self.attempts.iter().any(|((job, _), (_, how))| job == number && how == "crashed");
             let job = &mut self.jobs[*number];
             if !job.place.is_terminal() {
                 job.suspect = suspect;
-                job.crash_count = (job.crash_count - 1).max(0);
+                job.crash_count -= i16::from(counted);
             }
         }
         cleared.len()
