@@ -96,8 +96,11 @@ impl Database {
         Ok(Self { pools, opening: options.opening().into(), options: Arc::new(options.clone()) })
     }
 
-    /// A transaction in `scope`.
-    pub(crate) async fn begin(&self, scope: Scope) -> Result<Tx, Error> {
+    /// A transaction in `scope`, for whoever enqueues in one of their own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] without the database.
+    pub async fn begin(&self, scope: Scope) -> Result<Tx, Error> {
         self.open(&scope.role()).await
     }
 

@@ -1,0 +1,115 @@
+//! A drain by the engine's workers. The clock starts with the worker and stops when the database says that the jobs are
+//! finished; looking must not weigh on what is looked at, so the last job's own row is watched until it moves.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
+
+use super::{per_second, process::Process, worker::InProcess};
+use crate::stock::Stocked;
+
+/// How often the database is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Who drains.
+#[derive(Debug)]
+pub(super) enum Crew {
+    /// One worker in this process, with so many jobs at once.
+    InProcess(usize),
+    /// So many processes with so many jobs at once each.
+    Processes(usize, usize),
+}
+
+/// Workers that run.
+enum Running {
+    InProcess(InProcess),
+    Processes(Vec<Process>),
+}
+
+/// What a drain came to.
+#[derive(Debug)]
+pub(super) struct Drained {
+    /// Jobs per second.
+    pub(super) rate: f64,
+    /// Of the largest worker process; none of workers in this process.
+    pub(super) memory_mib: Option<f64>,
+}
+
+/// Starts the workers and waits until they have finished the jobs: all of them, or those in front of the backlog.
+pub(super) async fn drain(stocked: &Stocked, crew: &Crew) -> anyhow::Result<Drained> {
+    let mut owner = stocked.fresh.owner().await?;
+    let before = finished(&mut owner).await?;
+    let last = nth(&mut owner, stocked.jobs).await?;
+    let started = Instant::now();
+    let running = start(crew, &stocked.fresh.url)?;
+    until(&mut owner, "select exists (select from vtoc.job_ready where id = $1)", last).await?;
+    if !stocked.endless {
+        let live = "select $1 = 0 or exists (select from vtoc.job_running) or exists (select from vtoc.job_ready)";
+        until(&mut owner, live, last).await?;
+    }
+    let elapsed = started.elapsed();
+    let done = usize::try_from(finished(&mut owner).await? - before)?;
+    anyhow::ensure!(stocked.endless || done == stocked.jobs, "of {} jobs {done} were finished", stocked.jobs);
+    let memory_mib = running.memory_mib();
+    running.stop().await?;
+    owner.close().await?;
+    Ok(Drained { rate: per_second(done, elapsed), memory_mib })
+}
+
+fn start(crew: &Crew, url: &str) -> anyhow::Result<Running> {
+    Ok(match *crew {
+        Crew::InProcess(concurrency) => Running::InProcess(InProcess::start(url, concurrency)?),
+        Crew::Processes(count, concurrency) => {
+            let processes: anyhow::Result<Vec<Process>> =
+                (0..count).map(|_| Process::start(url, concurrency)).collect();
+            Running::Processes(processes?)
+        }
+    })
+}
+
+impl Running {
+    fn memory_mib(&self) -> Option<f64> {
+        match self {
+            Self::InProcess(_) => None,
+            Self::Processes(processes) => processes.iter().map(Process::memory_mib).max_by(f64::total_cmp),
+        }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        match self {
+            Self::InProcess(worker) => worker.stop().await,
+            Self::Processes(processes) => {
+                futures::future::try_join_all(processes.into_iter().map(Process::stop)).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The job that is claimed as the `count`th.
+async fn nth(owner: &mut PgConnection, count: usize) -> anyhow::Result<i64> {
+    let row: (i64,) =
+        sqlx::query_as("select id from vtoc.job_ready order by priority desc, run_at, id offset $1 limit 1")
+            .bind(i64::try_from(count)? - 1)
+            .fetch_one(owner)
+            .await?;
+    Ok(row.0)
+}
+
+/// Waits while `question` is answered with yes.
+async fn until(owner: &mut PgConnection, question: &'static str, job: i64) -> anyhow::Result<()> {
+    loop {
+        let (goes_on,): (bool,) = sqlx::query_as(question).bind(job).fetch_one(&mut *owner).await?;
+        if !goes_on {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn finished(owner: &mut PgConnection) -> anyhow::Result<i64> {
+    let row: (i64,) =
+        sqlx::query_as("select count(*) from vtoc.job_finished where state = 'done'").fetch_one(owner).await?;
+    Ok(row.0)
+}

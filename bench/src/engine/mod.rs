@@ -1,0 +1,99 @@
+//! The engine under measurement, used only as a program uses it: `jobs` to enqueue, `workers` to run. One function a
+//! measure; each has a fresh database and answers with figures.
+
+mod drain;
+mod enqueue;
+mod idle;
+pub(crate) mod kinds;
+mod latency;
+pub(crate) mod process;
+pub(crate) mod worker;
+
+pub(crate) use self::{
+    enqueue::{BATCH, one_transaction, produce},
+    latency::{EVERY, percentiles},
+};
+
+use std::time::Duration;
+
+use jobs::queue::NewJob;
+
+use self::{
+    drain::{Crew, drain},
+    enqueue::batches,
+};
+use crate::{figure::Figure, measure::Measure, stock::Stocked};
+
+/// Jobs at once, unless a measure says otherwise.
+const CONCURRENCY: usize = 200;
+/// Connections that many producers share.
+pub(crate) const SHARED_CONNECTIONS: u32 = 8;
+/// That many.
+pub(crate) const PRODUCERS: usize = 256;
+
+/// What was measured.
+pub(crate) type Figures = Vec<(Figure, f64)>;
+
+/// Runs one measure.
+pub(crate) async fn run(measure: Measure, stocked: &Stocked) -> anyhow::Result<Figures> {
+    let fresh = &stocked.fresh;
+    match measure {
+        Measure::Drain => {
+            let enqueued = batches(fresh, &kinds::noop()?, stocked.jobs).await?;
+            fresh.settle().await?;
+            let drained = drain(stocked, &Crew::InProcess(CONCURRENCY)).await?;
+            Ok(vec![(Figure::EnqueueBatch, enqueued), (Figure::DrainNoop, drained.rate)])
+        }
+        Measure::Drain50 => filled_drain(stocked, kinds::noop()?, Crew::InProcess(50), Figure::DrainNoop50).await,
+        Measure::Nap => filled_drain(stocked, kinds::nap()?, Crew::InProcess(CONCURRENCY), Figure::Drain1Ms).await,
+        Measure::Nap50 => filled_drain(stocked, kinds::nap()?, Crew::InProcess(50), Figure::Drain1Ms50).await,
+        Measure::Pending => {
+            fresh.settle().await?;
+            Ok(vec![(Figure::DrainPending, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
+        }
+        Measure::Finished => {
+            filled_drain(stocked, kinds::noop()?, Crew::InProcess(CONCURRENCY), Figure::DrainFinished).await
+        }
+        Measure::Retries => {
+            batches(fresh, &kinds::fail_once()?, stocked.jobs / 10).await?;
+            batches(fresh, &kinds::noop()?, stocked.jobs - stocked.jobs / 10).await?;
+            fresh.settle().await?;
+            Ok(vec![(Figure::DrainRetries, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
+        }
+        Measure::OneProcess => {
+            filled_drain(stocked, kinds::noop()?, Crew::Processes(1, CONCURRENCY), Figure::DrainOneProcess).await
+        }
+        Measure::FourProcesses => {
+            filled_drain(stocked, kinds::noop()?, Crew::Processes(4, CONCURRENCY), Figure::DrainFourProcesses).await
+        }
+        Measure::IdleTransaction => {
+            batches(fresh, &kinds::noop()?, stocked.jobs).await?;
+            fresh.settle().await?;
+            let _idle = crate::stock::sit_idle(fresh).await?;
+            Ok(vec![(Figure::DrainIdleTransaction, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
+        }
+        Measure::Single => Ok(vec![(Figure::EnqueueSingle, enqueue::singles(fresh, 1, 1).await?)]),
+        Measure::Concurrent => {
+            Ok(vec![(Figure::EnqueueConcurrent, enqueue::singles(fresh, PRODUCERS, SHARED_CONNECTIONS).await?)])
+        }
+        Measure::Grouped => {
+            Ok(vec![(Figure::EnqueueGrouped, enqueue::grouped(fresh, PRODUCERS, SHARED_CONNECTIONS).await?)])
+        }
+        Measure::Latency => latency::measure(stocked, CONCURRENCY).await,
+        Measure::Idle => idle::measure(stocked).await,
+    }
+}
+
+/// Fills the database with `job`s and drains them.
+async fn filled_drain(stocked: &Stocked, job: NewJob, crew: Crew, figure: Figure) -> anyhow::Result<Figures> {
+    batches(&stocked.fresh, &job, stocked.jobs).await?;
+    stocked.fresh.settle().await?;
+    let drained = drain(stocked, &crew).await?;
+    let memory = drained.memory_mib.filter(|_| figure == Figure::DrainOneProcess);
+    Ok([(figure, drained.rate)].into_iter().chain(memory.map(|mib| (Figure::DrainMemory, mib))).collect())
+}
+
+/// A rate.
+pub(crate) fn per_second(count: usize, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
+}

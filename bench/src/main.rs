@@ -1,0 +1,58 @@
+//! `vtoc-bench`: what the engine does per second, beside bare SQL on the same tables and beside its peers. `run` measures,
+//! `page` writes what was measured as a page with charts. `scripts/bench` builds everything and starts a Postgres for it.
+
+mod cluster;
+mod engine;
+mod figure;
+mod floor;
+mod machine;
+mod measure;
+mod page;
+mod peers;
+mod record;
+mod report;
+mod session;
+mod steady;
+mod stock;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
+
+#[derive(Debug, Parser)]
+#[command(name = "vtoc-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure, on the Postgres whose superuser's URL is in `VTOC_TEST_DATABASE_URL`
+    Run(session::Run),
+    /// Write docs/benchmarks.md and its charts from a file that `run --json` wrote
+    Page {
+        /// That file
+        json: PathBuf,
+        /// Where `benchmarks.md` and the folder `benchmarks` go
+        #[arg(long, default_value = "docs")]
+        folder: PathBuf,
+    },
+    /// A worker process with the benchmark's kinds
+    #[command(hide = true)]
+    Worker(engine::process::Worker),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // The filter of a real worker, so that spans cost what they cost there; but only warnings are shown.
+    let filter = EnvFilter::new("info,apalis_core=warn,sqlx=error");
+    let shown = std::io::stderr.with_max_level(tracing::Level::WARN);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(shown).with_ansi(false).init();
+    match Arguments::parse().command {
+        Command::Run(run) => session::run(run).await,
+        Command::Page { json, folder } => page::write(&json, &folder),
+        Command::Worker(worker) => engine::process::serve(worker).await,
+    }
+}
