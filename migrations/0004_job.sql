@@ -120,7 +120,8 @@ create table vtoc.job_finished (
     primary key (id, expires_at)
 ) partition by range (expires_at);
 comment on table vtoc.job_finished is 'how jobs ended; dropped a day at a time once expired';
-create index job_finished_newest on vtoc.job_finished (state, finished_at desc, id desc);
+-- Ascending, so that what is done is added at the end, which is quick; it is read backwards.
+create index job_finished_newest on vtoc.job_finished (state, finished_at, id);
 
 create table vtoc.job_attempt (
     job_id bigint not null,

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use apalis_core::worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeExt};
+use futures::TryFutureExt;
 use jobs::{
     ConnectOptions, Database, Wake,
     kinds::{Kinds, Services},
@@ -14,7 +15,7 @@ use tokio::{
     sync::{Notify, Semaphore, mpsc},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     backend::Claims,
@@ -72,8 +73,10 @@ pub async fn run(
     let renewer = parts.start_renewer(role)?;
     let (jobs, claims) = mpsc::channel(parts.config.concurrency + 2 * parts.config.limits.claim_max as usize);
     let engine = parts.start_engine(finisher, jobs, role)?;
+    // On the runtime's own threads: handlers that are started from outside it would each wake one.
+    let working = AbortOnDropHandle::new(tokio::spawn(parts.work(claims, room)));
     tokio::select! {
-        worked = parts.work(claims, room) => worked?,
+        worked = working => worked.context("the worker's task")??,
         () = parts.overrun() => parts.abandon().await,
     }
     parts.stop.cancel();
@@ -259,7 +262,11 @@ impl Parts {
     }
 
     /// Runs the apalis worker until the process is told to stop and its jobs have ended or were called off.
-    async fn work(&self, lane: mpsc::Receiver<Boarded>, room: Room) -> anyhow::Result<()> {
+    fn work(
+        &self,
+        lane: mpsc::Receiver<Boarded>,
+        room: Room,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         let worker = WorkerBuilder::new(self.config.worker_id.to_string())
             .backend(Claims::new(lane, self.config.concurrency, self.results.clone()))
             .parallelize(tokio::spawn)
@@ -269,7 +276,7 @@ impl Parts {
             .build(dispatch);
         let (stop, flights, drain) = (self.stop.clone(), self.flights.clone(), self.config.limits.drain);
         let signal = async move {
-            stop.cancelled().await;
+            stop.cancelled_owned().await;
             tracing::info!(
                 jobs = flights.len(),
                 "stopping: no new jobs, and those that run have {} s",
@@ -281,7 +288,7 @@ impl Parts {
             });
             Ok::<(), std::io::Error>(())
         };
-        worker.run_until(signal).await.map_err(|error| anyhow::anyhow!("the worker ended: {error}"))
+        worker.run_until(signal).map_err(|error| anyhow::anyhow!("the worker ended: {error}"))
     }
 
     fn newcomer(&self, role: Role) -> NewWorker {

@@ -23,8 +23,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How the error of a job begins whose result the database can't take.
 const UNSTORABLE: &str = "its result can't be stored";
 
-/// How long results wait for the rest of their batch: a lease that ends as a whole is written with the least work.
+/// How long results wait for the next one of their lease: one that ends as a whole is written with the least work.
 const HOLD: Duration = Duration::from_millis(5);
+/// How long they wait while others keep coming.
+const HOLD_MAX: Duration = Duration::from_millis(25);
 
 /// One job's end, on its way to the database.
 #[derive(Debug)]
@@ -59,6 +61,18 @@ impl Results {
 struct Gathered {
     jobs: Vec<Landed>,
     since: Instant,
+    latest: Instant,
+}
+
+impl Gathered {
+    fn new(now: Instant) -> Self {
+        Self { jobs: Vec::new(), since: now, latest: now }
+    }
+
+    /// When they wait no longer.
+    fn due(&self) -> Instant {
+        (self.latest + HOLD).min(self.since + HOLD_MAX)
+    }
 }
 
 /// The finisher's own end.
@@ -92,16 +106,18 @@ impl Finisher {
         let mut landed = Vec::new();
         let mut open = true;
         while open || !self.gathered.is_empty() {
-            let oldest = self.gathered.values().map(|gathered| gathered.since).min();
+            let due = self.gathered.values().map(Gathered::due).min();
             tokio::select! {
                 biased;
                 received = self.received.recv_many(&mut landed, self.batch_max), if open => open = received > 0,
-                () = sleep_until(oldest.map_or_else(Instant::now, |since| since + HOLD).into()), if oldest.is_some() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
                 () = closing.cancelled(), if !self.received.is_closed() => self.received.close(),
             }
+            let now = Instant::now();
             for job in landed.drain(..) {
-                let gathered = self.gathered.entry(job.held.token);
-                gathered.or_insert_with(|| Gathered { jobs: Vec::new(), since: Instant::now() }).jobs.push(job);
+                let gathered = self.gathered.entry(job.held.token).or_insert_with(|| Gathered::new(now));
+                gathered.latest = now;
+                gathered.jobs.push(job);
             }
             while let Some((batch, retired)) = self.next_batch(!open) {
                 let stale = self.land(batch, &retired).await;
@@ -112,10 +128,11 @@ impl Finisher {
 
     /// Results that needn't wait for others of their lease, as many as fit into a batch, and the leases that end with them.
     fn next_batch(&mut self, closing: bool) -> Option<(Vec<Landed>, Vec<i64>)> {
+        let now = Instant::now();
         let counts = self.gathered.iter().map(|(token, gathered)| (*token, gathered.jobs.len()));
         let complete = self.flights.with_at_most(counts);
         let due = |(token, gathered): (&i64, &Gathered)| {
-            (closing || complete.contains(token) || gathered.since.elapsed() >= HOLD).then_some(*token)
+            (closing || complete.contains(token) || gathered.due() <= now).then_some(*token)
         };
         let due: Vec<i64> = self.gathered.iter().filter_map(due).collect();
         let (mut batch, mut retired) = (Vec::new(), Vec::new());
