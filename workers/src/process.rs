@@ -112,6 +112,7 @@ struct Parts {
     flights: Flights,
     outage: Outage,
     database: Database,
+    claims: Database,
     stop: CancellationToken,
     closing: CancellationToken,
     ended: CancellationToken,
@@ -133,11 +134,13 @@ impl Parts {
             database: Database::connect_lazy(url, &config.pool("vtoc-worker-jobs", connections))?,
             wake: Wake::start(url, &config.pool("vtoc-worker-wake", 1))?,
         };
-        let database = Database::connect_lazy(url, &config.pool("vtoc-worker-engine", 4))?;
+        // Connections of their own: what a server process has planned and cached for claims is of no use for results.
+        let apart = |name, connections| Database::connect_lazy(url, &config.pool(name, connections));
+        let (database, claims) = (apart("vtoc-worker-engine", 2)?, apart("vtoc-worker-claims", 2)?);
         let (kinds, flights, outage) = (Arc::new(kinds), Flights::default(), Outage::new());
         let capacity = config.concurrency.max(limits.finish_max);
         let (results, finisher) = Finisher::new(
-            database.clone(),
+            apart("vtoc-worker-results", 2)?,
             flights.clone(),
             Arc::clone(&kinds),
             outage.clone(),
@@ -145,7 +148,7 @@ impl Parts {
             capacity,
         );
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
-        Ok((Self { config, kinds, flights, outage, database, stop, closing, ended, results }, finisher, room))
+        Ok((Self { config, kinds, flights, outage, database, claims, stop, closing, ended, results }, finisher, room))
     }
 
     /// Returns when jobs have had their time to end and to hear that they are called off.
@@ -226,7 +229,7 @@ impl Parts {
 
     fn claimer(&self, bell: Arc<Notify>, jobs: mpsc::Sender<Boarded>) -> Claimer {
         Claimer {
-            database: self.database.clone(),
+            database: self.claims.clone(),
             worker: self.config.worker_id,
             queues: self.config.queues.clone(),
             kinds: Arc::clone(&self.kinds),

@@ -213,7 +213,7 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
     );
     database
         .bounded(async {
-            let mut tx = database.begin(Scope::Fleet).await?;
+            let mut tx = database.begin_planned().await?;
             let rows = sqlx::query(AssertSqlSafe(statement))
                 .bind(claim.queues)
                 .bind(claim.kinds)
