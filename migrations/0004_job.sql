@@ -151,7 +151,7 @@ create table vtoc.job_unique (
     key text not null,
     job_id bigint not null,
     enqueued_at timestamptz not null,
-    keep_for interval,
+    keep_for interval constraint job_unique_keep_for_in_reach check (keep_for between interval '0' and interval '36525 days'),
     expires_at timestamptz,
     primary key (station_id, kind, key)
 );

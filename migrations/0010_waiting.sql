@@ -139,6 +139,8 @@ begin
         raise exception 'payload: % bytes, at most 16777216 are allowed', bytes using errcode = 'invalid_parameter_value';
     elsif start > moment + longest then
         raise exception 'run_at: at most 36525 days from now' using errcode = 'invalid_parameter_value';
+    elsif keep_for not between interval '0' and longest then
+        raise exception 'keep_for: 0 to 36525 days' using errcode = 'invalid_parameter_value';
     end if;
     if dedupe_key is not null then
         insert into vtoc.job_unique as u (station_id, kind, key, job_id, enqueued_at, keep_for)

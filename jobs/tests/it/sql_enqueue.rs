@@ -109,6 +109,8 @@ async fn what_the_call_in_rust_refuses_it_refuses() {
         ("'bench', 'weigh', '{\"vtoc:beside\": 1}'", "the queue's own"),
         ("'bench', 'weigh', '{}', attempts_max => 0", "job_attempts_max_positive"),
         ("'bench', 'weigh', null", "null value"),
+        ("'bench', 'weigh', '{}', dedupe_key => 'k', keep_for => '300000 years'", "keep_for: 0 to 36525 days"),
+        ("'bench', 'weigh', '{}', dedupe_key => 'k', keep_for => '-1 s'", "keep_for: 0 to 36525 days"),
     ] {
         let refused = called(&fleet, arguments).await.unwrap_err();
         assert!(refused.contains(says), "{refused}");
