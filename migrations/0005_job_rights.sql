@@ -20,16 +20,14 @@ begin
     end loop;
 end
 $$;
-grant usage on sequence vtoc.job_id to vtoc_queue, vtoc_station;
-grant usage on sequence vtoc.lease_token to vtoc_queue;
+grant usage on sequence vtoc.job_id, vtoc.lease_token to vtoc_queue;
 
 grant select on vtoc.job, vtoc.job_running to vtoc_queue;
 
--- A station may enqueue and look; claiming, finishing and cancelling are the fleet's. Which leases there are is the fleet's too:
--- one lease holds jobs of several stations.
-grant select, insert on vtoc.job_body, vtoc.job_ready to vtoc_station;
-grant select, insert, update on vtoc.job_unique to vtoc_station;
-grant select on vtoc.job, vtoc.job_kept, vtoc.job_finished, vtoc.job_attempt, vtoc.effect to vtoc_station;
+-- A station may look; claiming, finishing and cancelling are the fleet's. Which leases there are is the fleet's too: one lease
+-- holds jobs of several stations. A station's jobs are enqueued for it (vtoc.enqueue): a policy sees whose a row is, not whose
+-- its id is.
+grant select on vtoc.job_body, vtoc.job_ready, vtoc.job_unique, vtoc.job, vtoc.job_kept, vtoc.job_finished, vtoc.job_attempt, vtoc.effect to vtoc_station;
 
 -- Which bodies have moved is no secret.
 alter table vtoc.job_floor enable row level security;

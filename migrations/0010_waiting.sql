@@ -93,8 +93,6 @@ begin
     end loop;
 end
 $$;
-grant insert on vtoc.job_large to vtoc_station;
-
 select vtoc.add_day_partition('vtoc.job_large', (now() at time zone 'UTC')::date + n) from generate_series(-1, 7) n;
 
 create function vtoc.job_uuid(key bigint, enqueued_at timestamptz) returns uuid
@@ -118,14 +116,19 @@ create function vtoc.enqueue(
     dedupe_key text default null,
     keep_for interval default null
 ) returns table (id uuid, fresh boolean)
-language plpgsql security invoker set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
     moment timestamptz := vtoc.clock();
     new_key bigint := (floor(extract(epoch from moment) / 86400)::bigint << 40) | nextval('vtoc.job_id');
+    -- The role taken on, or else the login: current_user is this function's owner.
+    caller name := coalesce(nullif(current_setting('role'), 'none'), session_user);
+    for_anybody boolean := pg_has_role(caller, 'vtoc_queue', 'usage');
     -- Somebody with a station's login enqueues for that station.
-    owner bigint := coalesce(station, (select l.station_id from vtoc.station_login l where l.login = session_user));
+    owner bigint := case when for_anybody
+        then coalesce(station, (select l.station_id from vtoc.station_login l where l.login = session_user))
+        else vtoc.current_station() end;
     -- Nobody gets ahead of others by a time in the past.
     start timestamptz := greatest(run_at, moment);
     longest constant interval := '36525 days';
@@ -133,7 +136,9 @@ declare
     body jsonb := payload;
     held record;
 begin
-    if jsonb_typeof(payload) = 'object' and payload ? 'vtoc:beside' then
+    if not for_anybody and (owner is null or station <> owner) then
+        raise exception 'station: a station enqueues for itself' using errcode = 'insufficient_privilege';
+    elsif jsonb_typeof(payload) = 'object' and payload ? 'vtoc:beside' then
         raise exception 'payload: the field vtoc:beside is the queue''s own' using errcode = 'invalid_parameter_value';
     elsif bytes > 16777216 then
         raise exception 'payload: % bytes, at most 16777216 are allowed', bytes using errcode = 'invalid_parameter_value';
@@ -175,3 +180,19 @@ comment on function vtoc.enqueue(text, text, jsonb, bigint, timestamptz, integer
     'enqueues one job in the caller''s transaction and wakes the workers at its commit; a taken dedupe key answers with the job that holds it';
 grant execute on function vtoc.job_uuid(bigint, timestamptz) to vtoc_queue, vtoc_station;
 grant execute on function vtoc.enqueue(text, text, jsonb, bigint, timestamptz, integer, integer, text, interval) to vtoc_queue, vtoc_station;
+
+-- What it does with its owner's rights it does with the queue's: whoever migrates may be a superuser.
+do $$
+begin
+    -- Who gives a function away must belong to who gets it.
+    if not (select rolsuper from pg_roles where rolname = current_user) then
+        execute format('grant vtoc_queue to %I', current_user);
+    end if;
+exception
+    -- From PostgreSQL 16 on, only who made the role, or administers it, may; somebody else has to have done it before.
+    when insufficient_privilege then null;
+end
+$$;
+grant create on schema vtoc to vtoc_queue;
+alter function vtoc.enqueue(text, text, jsonb, bigint, timestamptz, integer, integer, text, interval) owner to vtoc_queue;
+revoke create on schema vtoc from vtoc_queue;

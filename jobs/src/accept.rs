@@ -227,15 +227,14 @@ struct NewReceipt<'a> {
     body_bytes: usize,
 }
 
-/// Writes job, audit and receipt as the station itself, so that row-level security proves whose they are.
+/// Writes job, audit and receipt; the last two as the station itself, so that row-level security proves whose they are.
 async fn accept(
     tx: &mut Tx,
     receipt: &NewReceipt<'_>,
     station: &Station,
     work: Work,
 ) -> Result<(Answer, Option<String>), Error> {
-    as_station(tx, station.id).await?;
-    let job: NewJob = work.job;
+    let job = NewJob { station: Some(station.id), ..work.job };
     text_fits(&job)?;
     let queue = job.queue.clone();
     let job_id = enqueue(tx, &[job])
@@ -243,6 +242,7 @@ async fn accept(
         .first()
         .ok_or_else(|| Error::Internal("an enqueue without an answer".to_owned()))?
         .id;
+    as_station(tx, station.id).await?;
     if let Some(action) = &work.action {
         let audit = NewAudit {
             id: action.audit_id,

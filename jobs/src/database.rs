@@ -101,28 +101,30 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`] without the database.
     pub async fn begin(&self, scope: Scope) -> Result<Tx, Error> {
-        self.open(&scope.role()).await
+        self.open(&scope.role(), Some(scope)).await
     }
 
     /// A transaction of the whole fleet whose statements are planned once, whatever their parameters: for those whose best
     /// plan doesn't depend on them, and which are sent so often that planning them each time would be felt.
     pub(crate) async fn begin_planned(&self) -> Result<Tx, Error> {
-        self.open("set local role vtoc_queue; set local plan_cache_mode = force_generic_plan").await
+        let role = "set local role vtoc_queue; set local plan_cache_mode = force_generic_plan";
+        self.open(role, Some(Scope::Fleet)).await
     }
 
     /// A transaction over one station's data.
     pub(crate) async fn begin_station_data(&self, role: Role, station: StationId) -> Result<Tx, Error> {
-        self.open(&station_data(role, station)).await
+        self.open(&station_data(role, station), None).await
     }
 
-    async fn open(&self, role: &str) -> Result<Tx, Error> {
+    async fn open(&self, role: &str, scope: Option<Scope>) -> Result<Tx, Error> {
         let line = Line::pooled(self.pools.acquire().await?, &self.options);
-        Tx::open(line, format!("{}{role}", self.opening)).await
+        Tx::open(line, format!("{}{role}", self.opening), scope).await
     }
 
     /// A transaction that may detach days and forget rows. It waits for nobody's lock longer than a fifth of a second.
     pub(crate) async fn begin_maintenance(&self) -> Result<Tx, Error> {
-        self.open(&format!("set local role vtoc_maintenance; set local lock_timeout = {LOCK_TIMEOUT_MS}")).await
+        let role = format!("set local role vtoc_maintenance; set local lock_timeout = {LOCK_TIMEOUT_MS}");
+        self.open(&role, None).await
     }
 
     /// A connection outside any transaction with the rights and the patience of [`Database::begin_maintenance`]; it is
@@ -190,28 +192,22 @@ fn unanswered(limit: Duration) -> Error {
 
 /// Lets an open transaction work on the control plane of the whole fleet.
 pub(crate) async fn as_fleet(tx: &mut Tx) -> Result<(), Error> {
-    sqlx::raw_sql(FLEET).execute(&mut **tx).await?;
-    Ok(())
+    as_scope(tx, Scope::Fleet).await
 }
 
 /// Lets an open transaction work on the control-plane rows of one station only.
 pub(crate) async fn as_station(tx: &mut Tx, station: StationId) -> Result<(), Error> {
-    sqlx::raw_sql(AssertSqlSafe(Scope::Station(station).role())).execute(&mut **tx).await?;
-    Ok(())
+    as_scope(tx, Scope::Station(station)).await
 }
 
 /// Lets an open transaction work on what `scope` may see of the control plane.
 pub(crate) async fn as_scope(tx: &mut Tx, scope: Scope) -> Result<(), Error> {
-    match scope {
-        Scope::Fleet => as_fleet(tx).await,
-        Scope::Station(station) => as_station(tx, station).await,
-    }
+    tx.turn(scope.role(), Some(scope)).await
 }
 
 /// Lets an open transaction work on one station's data.
 pub(crate) async fn as_station_data(tx: &mut Tx, role: Role, station: StationId) -> Result<(), Error> {
-    sqlx::raw_sql(AssertSqlSafe(station_data(role, station))).execute(&mut **tx).await?;
-    Ok(())
+    tx.turn(station_data(role, station), None).await
 }
 
 fn station_data(role: Role, station: StationId) -> String {

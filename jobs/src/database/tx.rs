@@ -6,23 +6,36 @@ use std::ops::{Deref, DerefMut};
 
 use sqlx::AssertSqlSafe;
 
-use super::Line;
+use super::{Line, Scope};
 use crate::Error;
 
 /// A transaction under one of our roles.
 #[derive(Debug)]
 pub struct Tx {
     line: Line,
+    scope: Option<Scope>,
     committed: bool,
 }
 
 impl Tx {
-    /// Opens one with `statement`, which begins it and takes on its role in one round trip.
-    pub(super) async fn open(line: Line, statement: String) -> Result<Self, Error> {
+    /// Opens one with `statement`, which begins it and takes on its role, that of `scope` if it has one, in one round trip.
+    pub(super) async fn open(line: Line, statement: String, scope: Option<Scope>) -> Result<Self, Error> {
         // Made before the first statement, so that a cancelled begin closes its connection too.
-        let mut tx = Self { line, committed: false };
+        let mut tx = Self { line, scope, committed: false };
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx).await?;
         Ok(tx)
+    }
+
+    /// What it may see of the control plane; nothing to speak of as maintenance or over a station's data.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        self.scope
+    }
+
+    /// Takes on another role.
+    pub(super) async fn turn(&mut self, statement: String, scope: Option<Scope>) -> Result<(), Error> {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;
+        self.scope = scope;
+        Ok(())
     }
 
     /// Commits, and gives the connection back.

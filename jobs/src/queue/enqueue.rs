@@ -6,7 +6,10 @@ use serde_json::Value;
 use sqlx::postgres::types::PgInterval;
 
 use super::large;
-use crate::{Error, JobId, StationId, Tx};
+use crate::{
+    Error, JobId, Scope, StationId, Tx,
+    database::{as_fleet, as_station},
+};
 
 /// Payload bytes that are stored with the job, as JSON text; larger ones are stored beside it, up to [`large::LARGE_MAX`].
 pub const PAYLOAD_MAX: usize = 256 * 1024;
@@ -62,8 +65,9 @@ pub struct Enqueued {
 /// be in fleet scope, or in the scope of the one station all jobs belong to. Wake the workers after the commit.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a payload over [`large::LARGE_MAX`], with a NUL character or with a field of the queue's own, and for
-/// a time over [`PERIOD_MAX`] (then nothing was sent and the transaction still stands).
+/// [`Error::Invalid`] for a payload over [`large::LARGE_MAX`], with a NUL character or with a field of the queue's own, for a
+/// time over [`PERIOD_MAX`] and, in a station's scope, for a job that isn't that station's (then nothing was sent and the
+/// transaction still stands).
 pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
     place(tx, jobs, false).await
 }
@@ -74,11 +78,28 @@ pub(super) async fn place(tx: &mut Tx, jobs: &[NewJob], awaited: bool) -> Result
         return Ok(Vec::new());
     }
     let columns = Columns::of(jobs)?;
+    let station = own_station(tx, jobs)?;
+    // A station can't write into the queue: it could put a job under another's id.
+    if station.is_some() {
+        as_fleet(tx).await?;
+    }
     let enqueued = insert(tx, &columns, awaited).await?;
     if !columns.large.is_empty() {
         large::store(tx, jobs, &columns.large, &enqueued).await?;
     }
+    if let Some(station) = station {
+        as_station(tx, station).await?;
+    }
     Ok(enqueued)
+}
+
+/// The station in whose scope `tx` is, if it is in one's and all `jobs` are that station's.
+fn own_station(tx: &Tx, jobs: &[NewJob]) -> Result<Option<StationId>, Error> {
+    let Some(Scope::Station(station)) = tx.scope() else { return Ok(None) };
+    if jobs.iter().any(|job| job.station != Some(station)) {
+        return Err(Error::invalid("station", "a station enqueues for itself"));
+    }
+    Ok(Some(station))
 }
 
 async fn insert(tx: &mut Tx, columns: &Columns, awaited: bool) -> Result<Vec<Enqueued>, Error> {

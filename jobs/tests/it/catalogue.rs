@@ -68,7 +68,9 @@ const RULES: [Rule; 9] = [
             from pg_roles
             where (rolsuper or rolbypassrls or rolinherit or rolcreaterole or rolcreatedb or rolreplication)
                 and (rolname in ('vtoc_queue', 'vtoc_station', 'vtoc_ops', 'vtoc_intel', 'vtoc_logistics', 'vtoc_maintenance')
-                    or oid in (select member from pg_auth_members where roleid = 'vtoc_queue'::regrole))",
+                    or oid in (select member from pg_auth_members where roleid = 'vtoc_queue'::regrole)
+                        -- Who owns a database may give itself what it likes.
+                        and oid not in (select datdba from pg_database))",
         exceptions: &[],
     },
     Rule {

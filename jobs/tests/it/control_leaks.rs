@@ -1,15 +1,22 @@
 //! The leak matrix of the control plane: as one station, every control table × select, insert, update, delete towards
 //! another station and towards the fleet's own rows. None succeeds; what a station may do is done to its own rows only.
 
-use jobs::{StationId, stations::Role, testing::TestDatabase};
+use jobs::{
+    Error, JobId, Scope, StationId, Tx,
+    queue::{NewJob, enqueue},
+    stations::Role,
+    testing::TestDatabase,
+};
 
-use crate::trespass::{Answer, Trespasser, Verb};
+use crate::{
+    fleet::{Fleet, done, job},
+    trespass::{Answer, Trespasser, Verb},
+};
 
 /// What a station may do to its own rows of a table.
 type Rights = [bool; 4];
 const LOOKS: Rights = [true, false, false, false];
 const ADDS: Rights = [true, true, false, false];
-const TAKES: Rights = [true, true, true, false];
 
 /// A table with a station, the column that names it, columns and values of one row (`{s}` the station, `{n}` a new
 /// number), and a station's rights.
@@ -17,14 +24,14 @@ type Table = (&'static str, &'static str, &'static str, &'static str, Rights);
 
 const TABLES: [Table; 17] = [
     ("station", "id", "slug, callsign, role, default_channel", "'new-{n}', 'NEW', 'ops', 'c'", LOOKS),
-    ("job_body", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", ADDS),
+    ("job_body", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", LOOKS),
     ("job_kept", "station_id", "id, queue, kind, attempts_max, payload", "{n}, 'q', 'k', 1, '{}'", LOOKS),
     (
         "job_ready",
         "station_id",
         "id, queue, kind, priority, run_at, due, keyed, attempts_max",
         "{n}, 'q', 'k', 0, now(), true, false, 1",
-        ADDS,
+        LOOKS,
     ),
     (
         "job_waiting",
@@ -38,7 +45,7 @@ const TABLES: [Table; 17] = [
         "station_id",
         "id, payload",
         "(floor(extract(epoch from now()) / 86400)::bigint << 40) | {n}, '{}'",
-        ADDS,
+        LOOKS,
     ),
     ("job_large_kept", "station_id", "id, payload", "{n}, '{}'", LOOKS),
     (
@@ -55,7 +62,7 @@ const TABLES: [Table; 17] = [
         "{n}, 1, 1, now(), now(), 'retry'",
         LOOKS,
     ),
-    ("job_unique", "station_id", "kind, key, job_id, enqueued_at", "'k', '{n}', 1, now()", TAKES),
+    ("job_unique", "station_id", "kind, key, job_id, enqueued_at", "'k', '{n}', 1, now()", LOOKS),
     (
         "effect",
         "station_id",
@@ -207,6 +214,71 @@ async fn the_fleets_own_rows_are_no_stations() {
     assert_eq!(trespasser.tries(key).await, Answer::Refused);
     let give = format!("update vtoc.job_unique set station_id = {}", plane.other.0);
     assert_eq!(trespasser.tries(&give).await, Answer::Refused);
+}
+
+#[tokio::test]
+async fn no_station_puts_a_job_under_anothers_id() {
+    let fleet = Fleet::new().await;
+    let (own, other) = (fleet.base.station("one", Role::Ops).await.id, fleet.base.station("two", Role::Ops).await.id);
+    let theirs = NewJob { station: Some(other), ..job() };
+    let finished = fleet.running(theirs.clone()).await;
+    fleet.finish(&[done(&finished)]).await;
+    let running = fleet.running(theirs).await;
+    let next = running.key + 1;
+    let ready = |id: i64, attempt: i16, crashes: i16| {
+        format!(
+            "insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, keyed, attempts_max, attempt, crash_count)
+            values ({id}, 'bench', 'weigh', {}, 0, now(), true, false, 1, {attempt}, {crashes})",
+            own.0
+        )
+    };
+    let body = |at: &str| {
+        format!(
+            "insert into vtoc.job_body (id, enqueued_at, queue, kind, station_id, attempts_max, payload)
+            values ({next}, {at}, 'bench', 'weigh', {}, 1, '{{}}')",
+            own.0
+        )
+    };
+    let mut station = Trespasser::new(&fleet.base.url, "vtoc_station", Some(own)).await;
+    for statement in [
+        ready(finished.key, 0, 0),
+        ready(running.key, 0, 0),
+        ready(next, i16::MAX, 0),
+        ready(next, 0, i16::MAX),
+        body("now()"),
+        body("'infinity'"),
+        format!("insert into vtoc.job_large (id, station_id, payload) values ({next}, {}, '{{}}')", own.0),
+        format!(
+            "insert into vtoc.job_unique (station_id, kind, key, job_id, enqueued_at) values ({}, 'weigh', 'k', {}, now())",
+            own.0, running.key
+        ),
+        "select nextval('vtoc.job_id')".to_owned(),
+    ] {
+        assert_eq!(station.tries(&statement).await, Answer::Refused, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_station_enqueues_and_the_house_numbers_its_jobs() {
+    let fleet = Fleet::new().await;
+    let (own, other) = (fleet.base.station("one", Role::Ops).await.id, fleet.base.station("two", Role::Ops).await.id);
+    let of = |station| NewJob { station, ..job() };
+    let mut tx = fleet.database().begin(Scope::Station(own)).await.unwrap();
+    for foreign in [Some(other), None] {
+        let refused = enqueue(&mut tx, &[of(Some(own)), of(foreign)]).await;
+        assert!(matches!(refused, Err(Error::Invalid { field: "station", .. })), "{refused:?}");
+    }
+    let mine = enqueue(&mut tx, &[of(Some(own))]).await.unwrap()[0];
+    let role = async |tx: &mut Tx| -> (String, Option<i64>) {
+        sqlx::query_as("select current_user::text, vtoc.current_station()").fetch_one(&mut **tx).await.unwrap()
+    };
+    assert_eq!(role(&mut tx).await, ("vtoc_station".to_owned(), Some(own.0)), "and it is that station still");
+    let (by_sql,): (uuid::Uuid,) =
+        sqlx::query_as("select id from vtoc.enqueue('bench', 'weigh', '{}')").fetch_one(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let claimed = fleet.claim(10).await;
+    assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [mine.id, JobId::from(by_sql)]);
+    assert!(claimed.iter().all(|job| job.station == Some(own)));
 }
 
 #[tokio::test]

@@ -105,9 +105,7 @@ async fn a_station_may_enqueue_one_for_itself() {
     let fleet = Fleet::new().await;
     let station = fleet.base.station("one", Role::Ops).await.id;
     let large = NewJob { station: Some(station), ..loaded(300_000) };
-    let mut tx = fleet.begin().await;
-    let as_station = format!("set local role vtoc_station; set local vtoc.station = '{}'", station.0);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(as_station)).execute(&mut *tx).await.unwrap();
+    let mut tx = fleet.database().begin(Scope::Station(station)).await.unwrap();
     enqueue(&mut tx, &[large]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(beside(&fleet).await, 1);

@@ -141,9 +141,9 @@ async fn an_owner_who_is_no_superuser_gives_a_login_its_station_and_makes_days()
     let base = TestDatabase::new().await;
     let name = format!("owner_{}", Uuid::now_v7().simple());
     base.execute(&format!("create role {name} login createrole password 'p'")).await;
-    // The roles of the cluster were made by another.
-    base.execute(&format!("grant vtoc_maintenance to {name}")).await;
     base.execute(&format!("create database {name} owner {name}")).await;
+    // The roles of the cluster were made by another.
+    base.execute(&format!("grant vtoc_maintenance, vtoc_queue to {name}")).await;
     let mut url = Url::parse(&base.owner_url).unwrap();
     url.set_path(&name);
     let superuser_url = String::from(url.clone());

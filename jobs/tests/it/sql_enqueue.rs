@@ -199,7 +199,11 @@ async fn a_station_enqueues_for_itself_and_for_nobody_else() {
     };
     assert_eq!(station.tries(&call(own)).await, Answer::Rows(1));
     assert_eq!(station.tries(&call(other)).await, Answer::Refused);
-    assert_eq!(station.tries("select * from vtoc.enqueue('q', 'k', '{}')").await, Answer::Refused);
+    assert_eq!(station.tries("select * from vtoc.enqueue('q', 'k', '{}')").await, Answer::Rows(1), "it is known which");
+    let mut nobody = Trespasser::new(&fleet.base.url, "vtoc_station", None).await;
+    for statement in [call(own), "select * from vtoc.enqueue('q', 'k', '{}')".to_owned()] {
+        assert_eq!(nobody.tries(&statement).await, Answer::Refused, "{statement}");
+    }
 }
 
 #[tokio::test]
@@ -218,7 +222,16 @@ async fn a_stations_own_login_need_not_name_its_station() {
     let mut person = PgConnection::connect(url.as_str()).await.unwrap();
     let payload: Value = json!({});
     sqlx::query("select * from vtoc.enqueue('bench', 'weigh', $1)").bind(payload).execute(&mut person).await.unwrap();
+    // Nor can it name another, whatever it sets.
+    let other = fleet.base.station("two", Role::Ops).await.id.0;
+    let pretends = format!("set vtoc.station = '{other}'; set role vtoc_station");
+    sqlx::raw_sql(AssertSqlSafe(pretends)).execute(&mut person).await.unwrap();
+    sqlx::query("select * from vtoc.enqueue('bench', 'weigh', '{}')").execute(&mut person).await.unwrap();
+    let named = format!("select * from vtoc.enqueue('bench', 'weigh', '{{}}', station => {other})");
+    let refused = sqlx::query(AssertSqlSafe(named)).execute(&mut person).await.unwrap_err();
+    assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"));
     person.close().await.unwrap();
-    assert_eq!(fleet.claim(1).await[0].station, Some(own));
+    let claimed = fleet.claim(3).await;
+    assert_eq!(claimed.iter().map(|job| job.station).collect::<Vec<_>>(), [Some(own); 2]);
     fleet.base.execute(&format!("drop owned by {name}; drop role {name}")).await;
 }
