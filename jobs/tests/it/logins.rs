@@ -1,7 +1,12 @@
 //! People with direct SQL access: a station's own login sees its station and nothing else, whatever it sets, and the
 //! application's login has no right of its own.
 
-use jobs::{StationId, stations::Role, testing::TestDatabase};
+use jobs::{
+    ConnectOptions, Database, Scope, StationId, provision,
+    queue::prune::{Detaching, prune},
+    stations::Role,
+    testing::TestDatabase,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 use uuid::Uuid;
@@ -165,6 +170,30 @@ async fn an_owner_who_is_no_superuser_gives_a_login_its_station_and_makes_days()
     }
     // The database goes with its cluster: to drop one is to wait until the whole cluster's files are on disk.
     owner.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_login_made_as_documented_serves_and_prunes() {
+    let base = TestDatabase::new().await;
+    let name = format!("app_{}", Uuid::now_v7().simple());
+    let documented = include_str!("../../../docs/configuration.md");
+    let (_, statement) = documented.split_once("```sql\ncreate role vtoc_app").unwrap();
+    let (statement, _) = statement.split_once("```").unwrap();
+    let make = format!("create role {name}{statement}").replace("vtoc_app", &name).replace('…', "p");
+    base.execute(&make).await;
+    let mut url = Url::parse(&base.owner_url).unwrap();
+    url.set_username(&name).unwrap();
+    url.set_password(Some("p")).unwrap();
+    let rights = provision::rights(url.as_str()).await.unwrap();
+    assert!(rights.serves && !rights.migrates, "{rights:?}");
+    let database = Database::connect(url.as_str(), &ConnectOptions::default()).await.unwrap();
+    let station = base.station("one", Role::Ops).await;
+    for scope in [Scope::Fleet, Scope::Station(station.id)] {
+        database.begin(scope).await.unwrap().commit().await.unwrap();
+    }
+    assert!(prune(&database, Detaching::Concurrently).await.unwrap().is_some());
+    database.close().await;
+    base.execute(&format!("drop role {name}")).await;
 }
 
 #[tokio::test]
