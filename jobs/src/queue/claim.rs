@@ -221,8 +221,10 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
                 .bind(interval(claim.lease))
                 .fetch_all(&mut *tx)
                 .await?;
+            // Before the commit: jobs that nobody can read are not to be leased.
+            let claimed = claimed(&rows)?;
             tx.commit().await?;
-            Ok(claimed(&rows)?)
+            Ok(claimed)
         })
         .await
 }

@@ -67,6 +67,7 @@ impl Claimer {
         loop {
             if claims.is_empty() && !backlog {
                 tokio::select! {
+                    biased;
                     () = self.stopping.cancelled() => return,
                     () = self.bell.notified() => {}
                 }
