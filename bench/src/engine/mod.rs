@@ -7,6 +7,7 @@ mod idle;
 pub(crate) mod kinds;
 mod latency;
 pub(crate) mod process;
+mod prune;
 pub(crate) mod worker;
 
 pub(crate) use self::{
@@ -72,6 +73,7 @@ pub(crate) async fn run(measure: Measure, stocked: &Stocked) -> anyhow::Result<F
             let _idle = crate::stock::sit_idle(fresh).await?;
             Ok(vec![(Figure::DrainIdleTransaction, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
         }
+        Measure::Prune => prune::measure(stocked, &Crew::InProcess(CONCURRENCY)).await,
         Measure::Single => Ok(vec![(Figure::EnqueueSingle, enqueue::singles(fresh, 1, 1).await?)]),
         Measure::Concurrent => {
             Ok(vec![(Figure::EnqueueConcurrent, enqueue::singles(fresh, PRODUCERS, SHARED_CONNECTIONS).await?)])

@@ -89,6 +89,7 @@ pub(super) fn circumstances(report: &Value) -> Vec<Bar> {
         (Figure::DrainOneProcess, "one process"),
         (Figure::DrainFourProcesses, "four processes"),
         (Figure::DrainIdleTransaction, "beside an idle transaction"),
+        (Figure::DrainPruning, "while a day is pruned"),
     ];
     drains
         .into_iter()
