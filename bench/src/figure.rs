@@ -30,6 +30,8 @@ pub(crate) enum Figure {
     DrainPruning,
     /// How long that pruning took.
     PruneTime,
+    /// Jobs that take a millisecond by four worker processes that are killed and stopped.
+    DrainKilled,
     /// Batches of 500 by one producer.
     EnqueueBatch,
     /// One job a transaction by one producer.
@@ -67,7 +69,7 @@ pub(crate) enum Unit {
 
 impl Figure {
     /// Every figure, in the order of the report.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::DrainNoop,
         Self::DrainNoop50,
         Self::Drain1Ms,
@@ -80,6 +82,7 @@ impl Figure {
         Self::DrainIdleTransaction,
         Self::DrainPruning,
         Self::PruneTime,
+        Self::DrainKilled,
         Self::EnqueueBatch,
         Self::EnqueueSingle,
         Self::EnqueueConcurrent,
@@ -106,6 +109,7 @@ impl Figure {
             Self::DrainIdleTransaction => "drain_idle_transaction_per_s",
             Self::DrainPruning => "drain_pruning_per_s",
             Self::PruneTime => "prune_s",
+            Self::DrainKilled => "drain_killed_per_s",
             Self::EnqueueBatch => "enqueue_batch_per_s",
             Self::EnqueueSingle => "enqueue_single_per_s",
             Self::EnqueueConcurrent => "enqueue_concurrent_per_s",
@@ -133,6 +137,7 @@ impl Figure {
             Self::DrainIdleTransaction => "drain beside an idle transaction",
             Self::DrainPruning => "drain while a day is pruned",
             Self::PruneTime => "pruning that day, begun with the drain",
+            Self::DrainKilled => "drain, 1 ms jobs, four processes under faults",
             Self::EnqueueBatch => "enqueue, batches of 500",
             Self::EnqueueSingle => "enqueue, a transaction a job, 1 producer",
             Self::EnqueueConcurrent => "enqueue, a transaction a job, 256 producers",
@@ -168,7 +173,7 @@ impl Figure {
             | Self::DrainFourProcesses
             | Self::DrainPruning => Some(Self::DrainNoop),
             Self::EnqueueGrouped => Some(Self::EnqueueBatch),
-            Self::PruneTime | Self::IdleTransactions | Self::IdleMemory | Self::DrainMemory => None,
+            Self::PruneTime | Self::DrainKilled | Self::IdleTransactions | Self::IdleMemory | Self::DrainMemory => None,
             own => Some(own),
         }
     }

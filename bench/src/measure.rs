@@ -40,6 +40,8 @@ pub(crate) enum Measure {
     IdleTransaction,
     /// Drain while a day of bodies and a day of history are pruned
     Prune,
+    /// Drain jobs of a millisecond by four worker processes that are killed and stopped
+    Kills,
 }
 
 impl Measure {
