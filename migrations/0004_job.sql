@@ -85,7 +85,9 @@ create table vtoc.job_lease (
     crash_count smallint not null default 0,
     ids bigint[] not null,
     attempts smallint[] not null
-) with (autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+) with (autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0,
+    -- A batch of 500 stays in its row: neither compressed nor put aside for the moment that it lives.
+    toast_tuple_target = 8160);
 comment on table vtoc.job_lease is 'one row a claimed batch: lease, fence and the durable attempts of its jobs; its token fences every change to them';
 comment on column vtoc.job_lease.suspect is 'then it holds one job, whose crash_count stands here; of other jobs it is 0';
 comment on column vtoc.job_lease.attempts is 'the attempt under way of each job, durable from the claim on';
@@ -120,7 +122,8 @@ create table vtoc.job_finished (
     primary key (id, expires_at)
 ) partition by range (expires_at);
 comment on table vtoc.job_finished is 'how jobs ended; dropped a day at a time once expired';
-create index job_finished_newest on vtoc.job_finished (state, finished_at desc, id desc);
+-- Ascending, so that what is done is added at the end, which is quick; it is read backwards.
+create index job_finished_newest on vtoc.job_finished (state, finished_at, id);
 
 create table vtoc.job_attempt (
     job_id bigint not null,

@@ -20,6 +20,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
+/// As the released worker's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Parser)]
 #[command(name = "vtoc-bench", version)]
 struct Arguments {

@@ -104,6 +104,12 @@ impl Database {
         self.open(&scope.role()).await
     }
 
+    /// A transaction of the whole fleet whose statements are planned once, whatever their parameters: for those whose best
+    /// plan doesn't depend on them, and which are sent so often that planning them each time would be felt.
+    pub(crate) async fn begin_planned(&self) -> Result<Tx, Error> {
+        self.open("set local role vtoc_queue; set local plan_cache_mode = force_generic_plan").await
+    }
+
     /// A transaction over one station's data.
     pub(crate) async fn begin_station_data(&self, role: Role, station: StationId) -> Result<Tx, Error> {
         self.open(&station_data(role, station)).await

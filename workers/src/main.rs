@@ -19,6 +19,10 @@ use url::Url;
 use uuid::Uuid;
 use workers::{Config, Isolation, Limits, Role, run};
 
+/// Jobs are allocated on one thread and freed on another, which the system's allocator locks for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs jobs until it is told to stop (SIGTERM, SIGINT), then drains within 25 s.
 #[derive(Debug, Parser)]
 #[command(name = "vtoc-worker", version)]

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use apalis_core::worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeExt};
+use futures::TryFutureExt;
 use jobs::{
     ConnectOptions, Database, Wake,
     kinds::{Kinds, Services},
@@ -14,7 +15,7 @@ use tokio::{
     sync::{Notify, Semaphore, mpsc},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     backend::Claims,
@@ -72,8 +73,10 @@ pub async fn run(
     let renewer = parts.start_renewer(role)?;
     let (jobs, claims) = mpsc::channel(parts.config.concurrency + 2 * parts.config.limits.claim_max as usize);
     let engine = parts.start_engine(finisher, jobs, role)?;
+    // On the runtime's own threads: handlers that are started from outside it would each wake one.
+    let working = AbortOnDropHandle::new(tokio::spawn(parts.work(claims, room)));
     tokio::select! {
-        worked = parts.work(claims, room) => worked?,
+        worked = working => worked.context("the worker's task")??,
         () = parts.overrun() => parts.abandon().await,
     }
     parts.stop.cancel();
@@ -109,6 +112,7 @@ struct Parts {
     flights: Flights,
     outage: Outage,
     database: Database,
+    claims: Database,
     stop: CancellationToken,
     closing: CancellationToken,
     ended: CancellationToken,
@@ -130,11 +134,13 @@ impl Parts {
             database: Database::connect_lazy(url, &config.pool("vtoc-worker-jobs", connections))?,
             wake: Wake::start(url, &config.pool("vtoc-worker-wake", 1))?,
         };
-        let database = Database::connect_lazy(url, &config.pool("vtoc-worker-engine", 4))?;
+        // Connections of their own: what a server process has planned and cached for claims is of no use for results.
+        let apart = |name, connections| Database::connect_lazy(url, &config.pool(name, connections));
+        let (database, claims) = (apart("vtoc-worker-engine", 2)?, apart("vtoc-worker-claims", 2)?);
         let (kinds, flights, outage) = (Arc::new(kinds), Flights::default(), Outage::new());
         let capacity = config.concurrency.max(limits.finish_max);
         let (results, finisher) = Finisher::new(
-            database.clone(),
+            apart("vtoc-worker-results", 2)?,
             flights.clone(),
             Arc::clone(&kinds),
             outage.clone(),
@@ -142,7 +148,7 @@ impl Parts {
             capacity,
         );
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
-        Ok((Self { config, kinds, flights, outage, database, stop, closing, ended, results }, finisher, room))
+        Ok((Self { config, kinds, flights, outage, database, claims, stop, closing, ended, results }, finisher, room))
     }
 
     /// Returns when jobs have had their time to end and to hear that they are called off.
@@ -223,7 +229,7 @@ impl Parts {
 
     fn claimer(&self, bell: Arc<Notify>, jobs: mpsc::Sender<Boarded>) -> Claimer {
         Claimer {
-            database: self.database.clone(),
+            database: self.claims.clone(),
             worker: self.config.worker_id,
             queues: self.config.queues.clone(),
             kinds: Arc::clone(&self.kinds),
@@ -259,7 +265,11 @@ impl Parts {
     }
 
     /// Runs the apalis worker until the process is told to stop and its jobs have ended or were called off.
-    async fn work(&self, lane: mpsc::Receiver<Boarded>, room: Room) -> anyhow::Result<()> {
+    fn work(
+        &self,
+        lane: mpsc::Receiver<Boarded>,
+        room: Room,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
         let worker = WorkerBuilder::new(self.config.worker_id.to_string())
             .backend(Claims::new(lane, self.config.concurrency, self.results.clone()))
             .parallelize(tokio::spawn)
@@ -269,7 +279,7 @@ impl Parts {
             .build(dispatch);
         let (stop, flights, drain) = (self.stop.clone(), self.flights.clone(), self.config.limits.drain);
         let signal = async move {
-            stop.cancelled().await;
+            stop.cancelled_owned().await;
             tracing::info!(
                 jobs = flights.len(),
                 "stopping: no new jobs, and those that run have {} s",
@@ -281,7 +291,7 @@ impl Parts {
             });
             Ok::<(), std::io::Error>(())
         };
-        worker.run_until(signal).await.map_err(|error| anyhow::anyhow!("the worker ended: {error}"))
+        worker.run_until(signal).map_err(|error| anyhow::anyhow!("the worker ended: {error}"))
     }
 
     fn newcomer(&self, role: Role) -> NewWorker {

@@ -10,7 +10,7 @@ use super::{per_second, process::Process, worker::InProcess};
 use crate::stock::Stocked;
 
 /// How often the database is asked.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Who drains.
 #[derive(Debug)]

@@ -133,9 +133,14 @@ pub const fn entry<K: Kind>() -> Entry {
 
 fn run<K: Kind>(payload: Box<RawValue>, cx: Cx) -> BoxFuture<'static, Fate> {
     Box::pin(async move {
-        let payload = match large::whole(&cx.attempt, payload).await {
-            Ok(payload) => payload,
-            Err(error) => return Failure::from(error).fate(),
+        let payload = if large::is_beside(&payload) {
+            // Boxed apart: the room that its calls need would be moved about with each of the many jobs that don't.
+            match Box::pin(large::whole(&cx.attempt)).await {
+                Ok(payload) => payload,
+                Err(error) => return Failure::from(error).fate(),
+            }
+        } else {
+            payload
         };
         match serde_json::from_str::<K>(payload.get()) {
             Ok(kind) => kind.run(&cx).await.unwrap_or_else(Failure::fate),

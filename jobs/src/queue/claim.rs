@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{AssertSqlSafe, types::Json};
+use sqlx::{AssertSqlSafe, Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use super::{enqueue::interval, wait};
@@ -84,24 +84,6 @@ impl Held {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct ClaimedRow {
-    key: i64,
-    token: i64,
-    batch: i32,
-    queue: String,
-    kind: String,
-    station_id: Option<i64>,
-    priority: i16,
-    attempt: i16,
-    attempts_max: i16,
-    keyed: bool,
-    awaited: bool,
-    enqueued_at: DateTime<Utc>,
-    trace_parent: Option<String>,
-    payload: Json<Box<RawValue>>,
-}
-
 /// The few names that the many rows of a claim share.
 #[derive(Default)]
 struct Names(Vec<Arc<str>>);
@@ -117,28 +99,34 @@ impl Names {
     }
 }
 
-fn claimed(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
+/// Reads what [`take`] selects, in its order: looking columns up by name would cost as much as the rest.
+fn claimed(rows: &[PgRow]) -> Result<Vec<Claimed>, sqlx::Error> {
     let mut names = Names::default();
-    let claimed = |row: ClaimedRow| Claimed {
-        held: Held {
-            key: row.key,
-            token: row.token,
-            batch: row.batch,
-            queue: names.of(&row.queue),
-            kind: names.of(&row.kind),
-            station: row.station_id.map(StationId),
-            priority: row.priority,
-            attempt: row.attempt,
-            attempts_max: row.attempts_max,
-            keyed: row.keyed,
-            awaited: row.awaited,
-        },
-        id: JobId::new(row.key, row.enqueued_at),
-        enqueued_at: row.enqueued_at,
-        trace_parent: row.trace_parent,
-        payload: row.payload.0,
+    let mut claimed = |row: &PgRow| {
+        let key = row.try_get(0)?;
+        let enqueued_at = row.try_get(11)?;
+        let payload: Json<Box<RawValue>> = row.try_get(13)?;
+        Ok(Claimed {
+            held: Held {
+                key,
+                token: row.try_get(1)?,
+                batch: row.try_get(2)?,
+                queue: names.of(row.try_get(3)?),
+                kind: names.of(row.try_get(4)?),
+                station: row.try_get::<Option<i64>, _>(5)?.map(StationId),
+                priority: row.try_get(6)?,
+                attempt: row.try_get(7)?,
+                attempts_max: row.try_get(8)?,
+                keyed: row.try_get(9)?,
+                awaited: row.try_get(10)?,
+            },
+            id: JobId::new(key, enqueued_at),
+            enqueued_at,
+            trace_parent: row.try_get(12)?,
+            payload: payload.0,
+        })
     };
-    rows.into_iter().map(claimed).collect()
+    rows.iter().map(&mut claimed).collect()
 }
 
 /// Limits for callers who claim often. A limit is a literal of its statement, which is then planned once and well; with a
@@ -225,8 +213,8 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
     );
     database
         .bounded(async {
-            let mut tx = database.begin(Scope::Fleet).await?;
-            let rows = sqlx::query_as(AssertSqlSafe(statement))
+            let mut tx = database.begin_planned().await?;
+            let rows = sqlx::query(AssertSqlSafe(statement))
                 .bind(claim.queues)
                 .bind(claim.kinds)
                 .bind(claim.worker)
@@ -234,7 +222,7 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
                 .fetch_all(&mut *tx)
                 .await?;
             tx.commit().await?;
-            Ok(claimed(rows))
+            Ok(claimed(&rows)?)
         })
         .await
 }

@@ -56,11 +56,13 @@ pub(super) async fn store(tx: &mut Tx, jobs: &[NewJob], places: &[usize], enqueu
     Ok(())
 }
 
-/// The payload itself, read if it is stored beside.
-pub(crate) async fn whole(attempt: &Attempt, payload: Box<RawValue>) -> Result<Box<RawValue>, Error> {
-    if payload.get().len() > PAYLOAD_MAX || !payload.get().starts_with(STAND_IN) {
-        return Ok(payload);
-    }
+/// Whether the payload is stored beside, and this one stands for it.
+pub(crate) fn is_beside(payload: &RawValue) -> bool {
+    payload.get().len() <= PAYLOAD_MAX && payload.get().starts_with(STAND_IN)
+}
+
+/// The payload that is stored beside.
+pub(crate) async fn whole(attempt: &Attempt) -> Result<Box<RawValue>, Error> {
     let database = attempt.database();
     database
         .bounded(async {

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use jobs::{
     Database,
     kinds::Kinds,
@@ -26,6 +27,16 @@ use crate::{
 
 /// While there is a backlog, how long to wait for more room before claiming for a little.
 const GATHER: Duration = Duration::from_millis(2);
+/// Claims under way at a time.
+const CLAIMS_MAX: usize = 2;
+
+/// What came of a claim.
+struct Filled {
+    /// There may be more where that came from.
+    full: bool,
+    took: Duration,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Claimer {
@@ -47,28 +58,37 @@ pub(crate) struct Claimer {
 }
 
 impl Claimer {
-    /// Claims until the process is told to stop.
+    /// Claims until the process is told to stop. While there is a backlog two claims are under way, so that the server has the
+    /// next one when it has done with one.
     pub(crate) async fn run(self) {
         let names = self.kinds.names();
         let mut pace = Pace::new(self.limits.claim_max as usize * 2);
-        let mut backlog = false;
+        let (mut claims, mut backlog) = (FuturesUnordered::new(), false);
         loop {
-            if !backlog {
+            if claims.is_empty() && !backlog {
                 tokio::select! {
                     () = self.stopping.cancelled() => return,
                     () = self.bell.notified() => {}
                 }
             }
             pace.keep(self.flights.counters.finished.load(Ordering::Relaxed), &self.room);
-            let room = tokio::select! {
-                () = self.stopping.cancelled() => return,
-                room = self.free_room(backlog, self.concurrency + pace.ahead()) => room,
-            };
-            // Not inside the select: a claim that was sent must be heard out, or its jobs wait for their lease to end.
-            let asked = Instant::now();
-            backlog = self.fill(&names, room).await;
-            pace.claimed_in(asked.elapsed());
+            let may_claim = claims.is_empty() || backlog && claims.len() < CLAIMS_MAX;
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => break,
+                Some(claimed) = claims.next() => {
+                    let Filled { full, took } = claimed;
+                    pace.claimed_in(took);
+                    // What another claim had locked, this one stepped over.
+                    backlog = full || backlog && !claims.is_empty();
+                }
+                room = self.free_room(backlog, self.concurrency + pace.ahead()), if may_claim => {
+                    claims.push(self.fill(&names, room));
+                }
+            }
         }
+        // A claim that was sent must be heard out, or its jobs wait for their lease to end.
+        while claims.next().await.is_some() {}
     }
 
     /// Waits for room; while there is a backlog, a moment longer for more of it.
@@ -89,15 +109,17 @@ impl Claimer {
         room
     }
 
-    /// Claims for `room`; true when there may be more where that came from.
-    async fn fill(&self, names: &[String], mut room: OwnedSemaphorePermit) -> bool {
+    /// Claims for `room`.
+    async fn fill(&self, names: &[String], mut room: OwnedSemaphorePermit) -> Filled {
         let limit = step(u32::try_from(room.num_permits()).unwrap_or(u32::MAX));
         // What is over makes room for the next claim.
         drop(room.split(room.num_permits() - limit as usize));
         let since = Instant::now();
         let request =
             Claim { worker: self.worker, queues: &self.queues, kinds: names, limit, lease: self.limits.lease };
-        match claim(&self.database, &request).await {
+        let claimed = claim(&self.database, &request).await;
+        let took = since.elapsed();
+        let full = match claimed {
             Ok(claimed) => {
                 let full = claimed.len() == limit as usize;
                 self.send(claimed, room, since).await;
@@ -108,7 +130,8 @@ impl Claimer {
                 tracing::warn!(%error, "a claim failed; the next follows with the next poll");
                 false
             }
-        }
+        };
+        Filled { full, took }
     }
 
     /// Runs suspects, one after another and never two at once, until none is left; then lets the process end.

@@ -1,37 +1,42 @@
-//! The finisher: gathers results and writes them in batches. It keeps what it couldn't write until it can: a database that
-//! is away neither loses a result nor ends the process. Its channel is bounded, so a long outage stops new claims.
+//! The finisher: gathers results into batches and has them written. What couldn't be written is kept until it can be: a
+//! database that is away neither loses a result nor ends the process. Its channel is bounded, so a long outage stops new claims.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    collections::{HashMap, HashSet},
+    panic::resume_unwind,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jobs::{
-    Database, Error,
+    Database,
     kinds::Kinds,
-    queue::{Ending, Fate, Held, Outcome, finish, lease},
+    queue::{Ending, Fate, Held},
 };
-use tokio::{sync::mpsc, time::sleep_until};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+    time::sleep_until,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::outage::Outage;
+use super::{outage::Outage, writer::Writer};
 use crate::flights::{Flight, Flights};
 
-/// Waits between tries while the database is away, at most.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How the error of a job begins whose result the database can't take.
-const UNSTORABLE: &str = "its result can't be stored";
+/// Batches that are written at a time: while one waits for the disk, another keeps the server busy.
+const WRITES_MAX: usize = 2;
 
-/// How long results wait for the rest of their batch: a lease that ends as a whole is written with the least work.
+/// How long results wait for the next one of their lease: one that ends as a whole is written with the least work.
 const HOLD: Duration = Duration::from_millis(5);
+/// How long they wait while others keep coming.
+const HOLD_MAX: Duration = Duration::from_millis(25);
 
 /// One job's end, on its way to the database.
 #[derive(Debug)]
-struct Landed {
-    held: Held,
-    ending: Option<Ending>,
-    stale: bool,
+pub(super) struct Landed {
+    pub(super) held: Held,
+    pub(super) ending: Option<Ending>,
+    pub(super) stale: bool,
 }
 
 /// The way to the finisher. Cheap to clone.
@@ -59,6 +64,28 @@ impl Results {
 struct Gathered {
     jobs: Vec<Landed>,
     since: Instant,
+    latest: Instant,
+}
+
+impl Gathered {
+    fn new(now: Instant) -> Self {
+        Self { jobs: Vec::new(), since: now, latest: now }
+    }
+
+    /// When they wait no longer.
+    fn due(&self) -> Instant {
+        (self.latest + HOLD).min(self.since + HOLD_MAX)
+    }
+}
+
+/// Results that are written together.
+#[derive(Debug)]
+struct Batch {
+    jobs: Vec<Landed>,
+    /// Their leases.
+    tokens: Vec<i64>,
+    /// Those of the leases that end with them, though not with a batch of their own.
+    retired: Vec<i64>,
 }
 
 /// The finisher's own end.
@@ -66,9 +93,9 @@ struct Gathered {
 pub(crate) struct Finisher {
     received: mpsc::Receiver<Landed>,
     gathered: HashMap<i64, Gathered>,
-    database: Database,
-    flights: Flights,
-    outage: Outage,
+    /// Leases with results that are being written; others of theirs wait until that is known.
+    busy: HashSet<i64>,
+    writer: Writer,
     batch_max: usize,
 }
 
@@ -83,45 +110,75 @@ impl Finisher {
         capacity: usize,
     ) -> (Results, Self) {
         let (sender, received) = mpsc::channel(capacity);
-        (Results { sender, kinds }, Self { received, gathered: HashMap::new(), database, flights, outage, batch_max })
+        let writer = Writer { database, flights, outage };
+        let finisher = Self { received, gathered: HashMap::new(), busy: HashSet::new(), writer, batch_max };
+        (Results { sender, kinds }, finisher)
     }
 
     /// Writes until it is told that no more results come, and then what has come. A handler that holds its thread for
     /// ever can't keep it.
     pub(crate) async fn run(mut self, closing: CancellationToken) {
-        let mut landed = Vec::new();
+        let (mut landed, mut writes) = (Vec::new(), JoinSet::new());
         let mut open = true;
-        while open || !self.gathered.is_empty() {
-            let oldest = self.gathered.values().map(|gathered| gathered.since).min();
+        while open || !self.gathered.is_empty() || !writes.is_empty() {
+            // Nothing is taken in that nobody could write: in an outage handlers wait with their results.
+            let free = writes.len() < WRITES_MAX;
+            let due = self.due().filter(|_| free);
             tokio::select! {
                 biased;
-                received = self.received.recv_many(&mut landed, self.batch_max), if open => open = received > 0,
-                () = sleep_until(oldest.map_or_else(Instant::now, |since| since + HOLD).into()), if oldest.is_some() => {}
+                Some(written) = writes.join_next() => self.written(written),
+                received = self.received.recv_many(&mut landed, self.batch_max), if open && free => open = received > 0,
+                () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
                 () = closing.cancelled(), if !self.received.is_closed() => self.received.close(),
             }
+            let now = Instant::now();
             for job in landed.drain(..) {
-                let gathered = self.gathered.entry(job.held.token);
-                gathered.or_insert_with(|| Gathered { jobs: Vec::new(), since: Instant::now() }).jobs.push(job);
+                let gathered = self.gathered.entry(job.held.token).or_insert_with(|| Gathered::new(now));
+                gathered.latest = now;
+                gathered.jobs.push(job);
             }
-            while let Some((batch, retired)) = self.next_batch(!open) {
-                let stale = self.land(batch, &retired).await;
-                self.report(&stale).await;
+            while writes.len() < WRITES_MAX
+                && let Some(Batch { jobs, tokens, retired }) = self.next_batch(!open)
+            {
+                self.busy.extend(&tokens);
+                let writer = self.writer.clone();
+                writes.spawn(async move {
+                    writer.land(jobs, &retired).await;
+                    tokens
+                });
             }
         }
     }
 
+    /// When the next results have waited long enough.
+    fn due(&self) -> Option<Instant> {
+        let free = self.gathered.iter().filter(|(token, _)| !self.busy.contains(token));
+        free.map(|(_, gathered)| gathered.due()).min()
+    }
+
+    fn written(&mut self, written: Result<Vec<i64>, JoinError>) {
+        match written.map_err(JoinError::try_into_panic) {
+            Ok(tokens) => self.busy.retain(|token| !tokens.contains(token)),
+            Err(Ok(panic)) => resume_unwind(panic),
+            // Nobody aborts a write.
+            Err(Err(_)) => {}
+        }
+    }
+
     /// Results that needn't wait for others of their lease, as many as fit into a batch, and the leases that end with them.
-    fn next_batch(&mut self, closing: bool) -> Option<(Vec<Landed>, Vec<i64>)> {
-        let counts = self.gathered.iter().map(|(token, gathered)| (*token, gathered.jobs.len()));
-        let complete = self.flights.with_at_most(counts);
+    fn next_batch(&mut self, closing: bool) -> Option<Batch> {
+        let now = Instant::now();
+        let free = || self.gathered.iter().filter(|(token, _)| !self.busy.contains(token));
+        let counts = free().map(|(token, gathered)| (*token, gathered.jobs.len()));
+        let complete = self.writer.flights.with_at_most(counts);
         let due = |(token, gathered): (&i64, &Gathered)| {
-            (closing || complete.contains(token) || gathered.since.elapsed() >= HOLD).then_some(*token)
+            (closing || complete.contains(token) || gathered.due() <= now).then_some(*token)
         };
-        let due: Vec<i64> = self.gathered.iter().filter_map(due).collect();
-        let (mut batch, mut retired) = (Vec::new(), Vec::new());
+        let due: Vec<i64> = free().filter_map(due).collect();
+        let (mut jobs, mut tokens, mut retired) = (Vec::new(), Vec::new(), Vec::new());
         for token in due {
-            let jobs = self.gathered.get(&token).map_or(0, |gathered| gathered.jobs.len());
-            if !batch.is_empty() && batch.len() + jobs > self.batch_max {
+            let more = self.gathered.get(&token).map_or(0, |gathered| gathered.jobs.len());
+            if !jobs.is_empty() && jobs.len() + more > self.batch_max {
                 break;
             }
             let Some(gathered) = self.gathered.remove(&token) else { continue };
@@ -130,87 +187,9 @@ impl Finisher {
             {
                 retired.push(token);
             }
-            batch.extend(gathered.jobs);
+            tokens.push(token);
+            jobs.extend(gathered.jobs);
         }
-        (!batch.is_empty()).then_some((batch, retired))
-    }
-
-    /// Writes what has landed. Answers with the attempts whose result came too late.
-    async fn land(&self, batch: Vec<Landed>, retired: &[i64]) -> Vec<(i64, i64)> {
-        let mut stale: Vec<(i64, i64)> =
-            batch.iter().filter(|job| job.stale).map(|job| job.held.attempt_key()).collect();
-        let (mut outcomes, mut written) = (Vec::with_capacity(batch.len()), Vec::new());
-        for Landed { held, ending, .. } in batch {
-            match ending {
-                Some(ending) => outcomes.push(Outcome { held, ending }),
-                None => written.push(held),
-            }
-        }
-        self.flights.leave(&written);
-        if !outcomes.is_empty() || !retired.is_empty() {
-            stale.extend(self.write(outcomes, retired).await);
-        }
-        stale
-    }
-
-    /// Writes a batch, however long it takes. Answers with those that were refused.
-    async fn write(&self, outcomes: Vec<Outcome>, leases: &[i64]) -> Vec<(i64, i64)> {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match finish::finish(&self.database, &outcomes, leases).await {
-                Ok(written) => {
-                    self.flights.counters.finished.fetch_add(written.len() as u64, Ordering::Relaxed);
-                    self.flights.leave(outcomes.iter().map(|outcome| &outcome.held));
-                    let refused = outcomes.iter().filter(|outcome| !written.contains(&outcome.held.attempt_key()));
-                    return refused.map(|outcome| outcome.held.attempt_key()).collect();
-                }
-                Err(Error::Unstorable(why)) => return self.write_one_by_one(outcomes, leases, &why).await,
-                Err(error) => {
-                    self.outage.note(&error);
-                    tracing::warn!(%error, results = outcomes.len(), "results can't be written now and are kept");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
-                }
-            }
-        }
-    }
-
-    /// A batch that the database refuses holds a result that it can't take: the others are written, that one's job is dead.
-    async fn write_one_by_one(&self, outcomes: Vec<Outcome>, leases: &[i64], why: &str) -> Vec<(i64, i64)> {
-        if outcomes.len() > 1 {
-            let mut stale = Vec::new();
-            // A lease that would have ended as a whole ends in parts now.
-            let mut leases = leases.to_vec();
-            leases.extend(outcomes.iter().map(|outcome| outcome.held.token));
-            for outcome in outcomes {
-                stale.extend(Box::pin(self.write(vec![outcome], &leases)).await);
-            }
-            return stale;
-        }
-        let Some(only) = outcomes.first() else { return Vec::new() };
-        tracing::error!(why, job.key = only.held.key, "a result can't be stored");
-        if matches!(&only.ending, Ending::Dead { error, .. } if error.starts_with(UNSTORABLE)) {
-            // Not even that can be stored: the lease runs out and the sweep takes the job back.
-            self.flights.leave([&only.held]);
-            return Vec::new();
-        }
-        let ending = Ending::Dead { outcome: "dead", error: format!("{UNSTORABLE}: {why}") };
-        Box::pin(self.write(vec![Outcome { held: only.held.clone(), ending }], leases)).await
-    }
-
-    /// Counts results that came too late, and takes the blame back that a sweep laid on their jobs: this process lives.
-    async fn report(&self, stale: &[(i64, i64)]) {
-        if stale.is_empty() {
-            return;
-        }
-        self.flights.counters.stale.fetch_add(stale.len() as u64, Ordering::Relaxed);
-        match lease::clear_blame(&self.database, stale).await {
-            Ok(cleared) => {
-                tracing::warn!(results = stale.len(), cleared, "stale results were refused: their leases were gone")
-            }
-            Err(error) => {
-                tracing::warn!(results = stale.len(), %error, "stale results were refused: their leases were gone")
-            }
-        }
+        (!jobs.is_empty()).then_some(Batch { jobs, tokens, retired })
     }
 }

@@ -9,6 +9,7 @@ mod pace;
 pub(crate) mod pruner;
 pub(crate) mod renewer;
 pub(crate) mod sweeper;
+mod writer;
 
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
