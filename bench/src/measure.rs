@@ -38,11 +38,15 @@ pub(crate) enum Measure {
     Idle,
     /// Drain while another connection sits idle in a transaction
     IdleTransaction,
+    /// Drain while a day of bodies and a day of history are pruned
+    Prune,
+    /// Drain jobs of a millisecond by four worker processes that are killed and stopped
+    Kills,
 }
 
 impl Measure {
     /// What an ordinary run measures.
-    pub(crate) const USUAL: [Self; 14] = [
+    pub(crate) const USUAL: [Self; 15] = [
         Self::Drain,
         Self::Drain50,
         Self::Nap,
@@ -57,6 +61,7 @@ impl Measure {
         Self::Grouped,
         Self::Latency,
         Self::Idle,
+        Self::Prune,
     ];
 
     /// What fits into a few minutes.

@@ -45,7 +45,9 @@ pub(super) async fn drain(stocked: &Stocked, crew: &Crew) -> anyhow::Result<Drai
     let running = start(crew, &stocked.fresh.url)?;
     until(&mut owner, "select exists (select from vtoc.job_ready where id = $1)", last).await?;
     if !stocked.endless {
-        let live = "select $1 = 0 or exists (select from vtoc.job_running) or exists (select from vtoc.job_ready)";
+        // A job for a day to come isn't waited for.
+        let live = "select $1 = 0 or exists (select from vtoc.job_running)
+            or exists (select from vtoc.job_ready where run_at < now() + interval '1 day')";
         until(&mut owner, live, last).await?;
     }
     let elapsed = started.elapsed();
@@ -109,7 +111,10 @@ async fn until(owner: &mut PgConnection, question: &'static str, job: i64) -> an
 }
 
 async fn finished(owner: &mut PgConnection) -> anyhow::Result<i64> {
+    // Without what has expired, which may be pruned meanwhile.
     let row: (i64,) =
-        sqlx::query_as("select count(*) from vtoc.job_finished where state = 'done'").fetch_one(owner).await?;
+        sqlx::query_as("select count(*) from vtoc.job_finished where state = 'done' and expires_at > now()")
+            .fetch_one(owner)
+            .await?;
     Ok(row.0)
 }

@@ -4,13 +4,16 @@
 mod drain;
 mod enqueue;
 mod idle;
+mod kills;
 pub(crate) mod kinds;
 mod latency;
 pub(crate) mod process;
+mod prune;
 pub(crate) mod worker;
 
 pub(crate) use self::{
     enqueue::{BATCH, one_transaction, produce},
+    kills::Faults,
     latency::{EVERY, percentiles},
 };
 
@@ -34,8 +37,8 @@ pub(crate) const PRODUCERS: usize = 256;
 /// What was measured.
 pub(crate) type Figures = Vec<(Figure, f64)>;
 
-/// Runs one measure.
-pub(crate) async fn run(measure: Measure, stocked: &Stocked) -> anyhow::Result<Figures> {
+/// Runs one measure; what is done to the workers in it goes into `faults`.
+pub(crate) async fn run(measure: Measure, stocked: &Stocked, faults: &mut Vec<Faults>) -> anyhow::Result<Figures> {
     let fresh = &stocked.fresh;
     match measure {
         Measure::Drain => {
@@ -71,6 +74,13 @@ pub(crate) async fn run(measure: Measure, stocked: &Stocked) -> anyhow::Result<F
             fresh.settle().await?;
             let _idle = crate::stock::sit_idle(fresh).await?;
             Ok(vec![(Figure::DrainIdleTransaction, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
+        }
+        Measure::Prune => prune::measure(stocked, &Crew::InProcess(CONCURRENCY)).await,
+        Measure::Kills => {
+            let made = kills::measure(stocked, CONCURRENCY).await?;
+            let rate = made.per_s;
+            faults.push(made);
+            Ok(vec![(Figure::DrainKilled, rate)])
         }
         Measure::Single => Ok(vec![(Figure::EnqueueSingle, enqueue::singles(fresh, 1, 1).await?)]),
         Measure::Concurrent => {

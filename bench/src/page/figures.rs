@@ -89,6 +89,8 @@ pub(super) fn circumstances(report: &Value) -> Vec<Bar> {
         (Figure::DrainOneProcess, "one process"),
         (Figure::DrainFourProcesses, "four processes"),
         (Figure::DrainIdleTransaction, "beside an idle transaction"),
+        (Figure::DrainPruning, "while a day is pruned"),
+        (Figure::DrainKilled, "four processes under faults, 1 ms jobs"),
     ];
     drains
         .into_iter()
