@@ -20,8 +20,6 @@ pub(crate) enum Figure {
     DrainFinished,
     /// No-op jobs of which every tenth fails once.
     DrainRetries,
-    /// No-op jobs by one worker process.
-    DrainOneProcess,
     /// No-op jobs by four worker processes.
     DrainFourProcesses,
     /// No-op jobs while somebody else sits idle in a transaction.
@@ -69,7 +67,7 @@ pub(crate) enum Unit {
 
 impl Figure {
     /// Every figure, in the order of the report.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::DrainNoop,
         Self::DrainNoop50,
         Self::Drain1Ms,
@@ -77,7 +75,6 @@ impl Figure {
         Self::DrainPending,
         Self::DrainFinished,
         Self::DrainRetries,
-        Self::DrainOneProcess,
         Self::DrainFourProcesses,
         Self::DrainIdleTransaction,
         Self::DrainPruning,
@@ -104,7 +101,6 @@ impl Figure {
             Self::DrainPending => "drain_pending_per_s",
             Self::DrainFinished => "drain_finished_per_s",
             Self::DrainRetries => "drain_retries_per_s",
-            Self::DrainOneProcess => "drain_one_process_per_s",
             Self::DrainFourProcesses => "drain_four_processes_per_s",
             Self::DrainIdleTransaction => "drain_idle_transaction_per_s",
             Self::DrainPruning => "drain_pruning_per_s",
@@ -132,7 +128,6 @@ impl Figure {
             Self::DrainPending => "drain in front of a backlog",
             Self::DrainFinished => "drain beside a long history",
             Self::DrainRetries => "drain, every tenth job fails once",
-            Self::DrainOneProcess => "drain by one worker process",
             Self::DrainFourProcesses => "drain by four worker processes",
             Self::DrainIdleTransaction => "drain beside an idle transaction",
             Self::DrainPruning => "drain while a day is pruned",
@@ -169,7 +164,6 @@ impl Figure {
             | Self::Drain1Ms
             | Self::Drain1Ms50
             | Self::DrainRetries
-            | Self::DrainOneProcess
             | Self::DrainFourProcesses
             | Self::DrainPruning => Some(Self::DrainNoop),
             Self::EnqueueGrouped => Some(Self::EnqueueBatch),

@@ -22,8 +22,6 @@ pub(crate) enum Measure {
     Finished,
     /// Every tenth job fails once
     Retries,
-    /// One worker process
-    OneProcess,
     /// Four worker processes
     FourProcesses,
     /// One transaction a job, one producer
@@ -46,7 +44,7 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// What an ordinary run measures.
-    pub(crate) const USUAL: [Self; 15] = [
+    pub(crate) const USUAL: [Self; 14] = [
         Self::Drain,
         Self::Drain50,
         Self::Nap,
@@ -54,7 +52,6 @@ impl Measure {
         Self::Pending,
         Self::Finished,
         Self::Retries,
-        Self::OneProcess,
         Self::FourProcesses,
         Self::Single,
         Self::Concurrent,
@@ -65,10 +62,9 @@ impl Measure {
     ];
 
     /// What fits into a few minutes.
-    pub(crate) const QUICK: [Self; 7] = [
+    pub(crate) const QUICK: [Self; 6] = [
         Self::Drain,
         Self::Pending,
-        Self::OneProcess,
         Self::FourProcesses,
         Self::Concurrent,
         Self::Grouped,

@@ -29,7 +29,7 @@ impl InProcess {
         let (url, stopped) = (url.to_owned(), stop.clone());
         let thread = std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
             // As many threads as `vtoc-worker` has.
-            let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(4);
+            let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
             runtime.block_on(serve(config(url, concurrency), Role::Member, stopped))?;
             Ok(())

@@ -86,7 +86,6 @@ pub(super) fn circumstances(report: &Value) -> Vec<Bar> {
         (Figure::DrainPending, "in front of a backlog"),
         (Figure::DrainFinished, "beside a long history"),
         (Figure::DrainRetries, "every tenth fails once"),
-        (Figure::DrainOneProcess, "one process"),
         (Figure::DrainFourProcesses, "four processes"),
         (Figure::DrainIdleTransaction, "beside an idle transaction"),
         (Figure::DrainPruning, "while a day is pruned"),

@@ -57,7 +57,7 @@ fn ratio(record: &Record, name: &str) -> Option<Spread> {
         "pending_of_empty" => engine(Figure::DrainPending, Figure::DrainNoop),
         "finished_of_empty" => engine(Figure::DrainFinished, Figure::DrainNoop),
         "retries_of_none" => engine(Figure::DrainRetries, Figure::DrainNoop),
-        "four_processes_of_one" => engine(Figure::DrainFourProcesses, Figure::DrainOneProcess),
+        "four_processes_of_one" => engine(Figure::DrainFourProcesses, Figure::DrainNoop),
         "idle_transaction_of_none" => engine(Figure::DrainIdleTransaction, Figure::DrainNoop),
         "pruning_of_none" => engine(Figure::DrainPruning, Figure::DrainNoop),
         "enqueue_batch_of_floor" => floor(Figure::EnqueueBatch),
