@@ -22,7 +22,9 @@ comment on column vtoc.worker.died_with is 'jobs in flight when a sweep first to
 create table vtoc.job_body (
     -- The UTC day of its enqueue since 1970 above 40 bits of a sequence: ids grow with time, and a day's bodies are one range.
     id bigint primary key default (floor(extract(epoch from vtoc.clock()) / 86400)::bigint << 40) | nextval('vtoc.job_id'),
-    enqueued_at timestamptz not null default vtoc.clock(),
+    -- What is further off, drivers can't read and nobody can count with; so with every time below.
+    enqueued_at timestamptz not null default vtoc.clock()
+        constraint job_enqueued_at_in_reach check (enqueued_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
     queue text not null,
     kind text not null,
     -- No foreign key: stations are never deleted, and dropping a day would lock their table.
@@ -61,7 +63,8 @@ create table vtoc.job_ready (
     kind text not null,
     station_id bigint,
     priority smallint not null,
-    run_at timestamptz not null,
+    run_at timestamptz not null
+        constraint job_ready_run_at_in_reach check (run_at between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
     due boolean not null,
     suspect boolean not null default false,
     keyed boolean not null,
@@ -148,7 +151,7 @@ create table vtoc.job_unique (
     key text not null,
     job_id bigint not null,
     enqueued_at timestamptz not null,
-    keep_for interval,
+    keep_for interval constraint job_unique_keep_for_in_reach check (keep_for between interval '0' and interval '36525 days'),
     expires_at timestamptz,
     primary key (station_id, kind, key)
 );

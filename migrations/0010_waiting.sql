@@ -24,7 +24,8 @@ comment on table vtoc.job_family is 'how many awaited children a job has left, a
 create table vtoc.job_waiting (
     id bigint primary key,
     what text not null constraint job_waiting_what_known check (what in ('callback', 'children')),
-    deadline timestamptz,
+    deadline timestamptz
+        constraint job_waiting_deadline_in_reach check (deadline between '0001-01-01 00:00Z' and '9999-12-31 00:00Z'),
     claim bigint not null,
     queue text not null,
     kind text not null,
@@ -127,6 +128,7 @@ declare
     owner bigint := coalesce(station, (select l.station_id from vtoc.station_login l where l.login = session_user));
     -- Nobody gets ahead of others by a time in the past.
     start timestamptz := greatest(run_at, moment);
+    longest constant interval := '36525 days';
     bytes integer := octet_length(payload::text);
     body jsonb := payload;
     held record;
@@ -135,6 +137,10 @@ begin
         raise exception 'payload: the field vtoc:beside is the queue''s own' using errcode = 'invalid_parameter_value';
     elsif bytes > 16777216 then
         raise exception 'payload: % bytes, at most 16777216 are allowed', bytes using errcode = 'invalid_parameter_value';
+    elsif start > moment + longest then
+        raise exception 'run_at: at most 36525 days from now' using errcode = 'invalid_parameter_value';
+    elsif keep_for not between interval '0' and longest then
+        raise exception 'keep_for: 0 to 36525 days' using errcode = 'invalid_parameter_value';
     end if;
     if dedupe_key is not null then
         insert into vtoc.job_unique as u (station_id, kind, key, job_id, enqueued_at, keep_for)

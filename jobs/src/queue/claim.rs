@@ -304,8 +304,9 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
                 )
                 select (select count(*) from promoted) as "promoted!",
                     (extract(epoch from least(
-                        (select min(run_at) from vtoc.job_ready where not due and run_at > (select vtoc.clock())),
-                        (select min(deadline) from vtoc.job_waiting)
+                        -- A time that never comes can't be counted with, and keeps no other from coming.
+                        (select min(run_at) from vtoc.job_ready where not due and run_at > (select vtoc.clock()) and isfinite(run_at)),
+                        (select min(deadline) from vtoc.job_waiting where isfinite(deadline))
                     ) - vtoc.clock()) * 1000)::bigint as next_due_ms,
                     exists (select from vtoc.job_waiting where deadline <= (select vtoc.clock())) as "late!",
                     exists (select from promoted)

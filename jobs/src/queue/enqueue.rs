@@ -11,6 +11,10 @@ use crate::{Error, JobId, StationId, Tx};
 /// Payload bytes that are stored with the job, as JSON text; larger ones are stored beside it, up to [`large::LARGE_MAX`].
 pub const PAYLOAD_MAX: usize = 256 * 1024;
 
+/// The longest time that anything is put off, waited for or kept: a century. Of a new job more is refused, of what runs already it
+/// is cut. The database knows it as 36525 days.
+pub const PERIOD_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+
 /// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -22,7 +26,7 @@ pub struct NewJob {
     pub station: Option<StationId>,
     /// Higher first.
     pub priority: i16,
-    /// How long from now until it may run.
+    /// How long from now until it may run; at most [`PERIOD_MAX`].
     pub delay: Duration,
     /// Attempts at most.
     pub attempts_max: i16,
@@ -41,7 +45,7 @@ pub struct NewJob {
 pub struct Dedupe {
     /// The key.
     pub key: String,
-    /// How long it stays taken after the job has finished.
+    /// How long it stays taken after the job has finished; at most [`PERIOD_MAX`].
     pub keep_for: Option<Duration>,
 }
 
@@ -58,8 +62,8 @@ pub struct Enqueued {
 /// be in fleet scope, or in the scope of the one station all jobs belong to. Wake the workers after the commit.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a payload over [`large::LARGE_MAX`], with a NUL character or with a field of the queue's own (then
-/// nothing was sent and the transaction still stands).
+/// [`Error::Invalid`] for a payload over [`large::LARGE_MAX`], with a NUL character or with a field of the queue's own, and for
+/// a time over [`PERIOD_MAX`] (then nothing was sent and the transaction still stands).
 pub async fn enqueue(tx: &mut Tx, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
     place(tx, jobs, false).await
 }
@@ -150,7 +154,16 @@ async fn insert(tx: &mut Tx, columns: &Columns, awaited: bool) -> Result<Vec<Enq
 pub(super) fn check(job: &NewJob) -> Result<usize, Error> {
     let bytes = length(&job.payload);
     large::check(&job.payload, bytes)?;
+    in_reach("delay", job.delay)?;
+    in_reach("keep_for", job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).unwrap_or_default())?;
     Ok(bytes)
+}
+
+fn in_reach(field: &'static str, period: Duration) -> Result<(), Error> {
+    if period > PERIOD_MAX {
+        return Err(Error::invalid(field, "at most 36525 days"));
+    }
+    Ok(())
 }
 
 /// How many bytes `payload` has as text, without writing that text.
@@ -214,7 +227,8 @@ impl Columns {
     }
 }
 
-/// A duration as Postgres takes it; microseconds, at most some 290,000 years.
+/// A duration as Postgres takes it, in microseconds; [`PERIOD_MAX`] at most, so that any time can be counted with it.
 pub(crate) fn interval(duration: Duration) -> PgInterval {
-    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+    let microseconds = i64::try_from(duration.min(PERIOD_MAX).as_micros()).expect("a century is less than 2^63 µs");
+    PgInterval { months: 0, days: 0, microseconds }
 }

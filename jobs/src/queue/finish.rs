@@ -170,7 +170,8 @@ pub(super) async fn free_keys(tx: &mut Line, jobs: &[i64]) -> Result<(), Error> 
         ),
         kept as (
             update vtoc.job_unique u
-            set expires_at = vtoc.clock() + u.keep_for
+            -- Whatever it says: a job mustn't fail to end for its key's sake.
+            set expires_at = vtoc.clock() + least(greatest(u.keep_for, interval '0'), interval '36525 days')
             from held
             where held.keep_for is not null and u.station_id = held.station_id and u.kind = held.kind and u.key = held.key
         )

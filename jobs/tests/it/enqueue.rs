@@ -1,12 +1,14 @@
 //! Enqueue: in the caller's transaction or not at all, in the batch's order, and a refused job costs nothing but itself.
 
+use std::time::Duration;
+
 use jobs::{
     Error, JobId, Scope, inspect,
     queue::{NewJob, enqueue, enqueue::PAYLOAD_MAX, large::LARGE_MAX},
 };
 use serde_json::{Value, json};
 
-use crate::fleet::{Fleet, job};
+use crate::fleet::{Fleet, job, keyed};
 
 #[tokio::test]
 async fn a_rolled_back_transaction_leaves_no_job() {
@@ -85,6 +87,24 @@ async fn a_payload_the_database_cannot_hold_is_refused_and_the_transaction_stand
     }
     // The six characters of an escape are a text like any other.
     enqueue(&mut tx, &[NewJob { payload: json!({ "text": r"\u0000" }), ..job() }]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(fleet.census().await, (1, 0, 0));
+}
+
+#[tokio::test]
+async fn times_longer_than_a_century_are_refused_and_the_transaction_stands() {
+    let fleet = Fleet::new().await;
+    let mut tx = fleet.begin().await;
+    let century = Duration::from_secs(36_525 * 86_400);
+    for (over, named) in [
+        (NewJob { delay: Duration::MAX, ..job() }, "delay"),
+        (NewJob { delay: century + Duration::from_nanos(1), ..job() }, "delay"),
+        (keyed("k", Some(Duration::MAX)), "keep_for"),
+    ] {
+        let refused = enqueue(&mut tx, &[job(), over]).await;
+        assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if *field == named), "{refused:?}");
+    }
+    enqueue(&mut tx, &[NewJob { delay: century, ..keyed("k", Some(century)) }]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(fleet.census().await, (1, 0, 0));
 }

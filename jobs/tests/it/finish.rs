@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobs::{
     JobId, Scope,
     inspect::{self, JobDetail, State},
-    queue::{Claimed, Ending, Outcome, claim::look, finish::finish},
+    queue::{Claimed, Ending, NewJob, Outcome, Until, claim::look, finish::finish},
 };
 use serde_json::{Value, json};
 
@@ -221,4 +221,26 @@ async fn of_a_late_and_a_current_result_of_one_job_only_the_current_counts() {
     assert_eq!(current.key, late.key);
     let written = fleet.finish(&[done(&late), done(&current)]).await;
     assert_eq!(Vec::from_iter(written), [current.attempt_key()]);
+}
+
+#[tokio::test]
+async fn pauses_and_waits_without_end_are_cut_to_a_century() {
+    let fleet = Fleet::new().await;
+    let paused = Ending::Again { delay: Duration::MAX, burned: false, outcome: "snooze", error: None };
+    let waits = Ending::Wait { until: Until::Children, within: Duration::MAX };
+    for (ending, table, far) in [(paused, "job_ready", "run_at"), (waits, "job_waiting", "deadline")] {
+        let claimed = fleet.running(job()).await;
+        if matches!(ending, Ending::Wait { .. }) {
+            // A child that hasn't ended keeps it waiting.
+            let mut locked = fleet.attempt(&claimed).lock().await.unwrap();
+            locked.enqueue_children(claimed.id, &[NewJob { delay: Duration::from_secs(60), ..job() }]).await.unwrap();
+            locked.commit().await.unwrap();
+        }
+        assert_eq!(fleet.finish(&[ended(&claimed, ending)]).await.len(), 1);
+        let count = format!(
+            "select count(*) from vtoc.{table} where id = {} and {far} between vtoc.clock() + interval '99 years' and vtoc.clock() + interval '101 years'",
+            claimed.key
+        );
+        assert_eq!(fleet.base.count(&count).await, 1, "{table}");
+    }
 }

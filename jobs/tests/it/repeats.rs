@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use jobs::{
     JobId,
-    queue::{Ending, NewJob, enqueue},
+    queue::{Ending, NewJob, enqueue, sweep::report_death},
     stations::Role,
     testing::eventually,
 };
@@ -56,6 +56,30 @@ async fn a_kept_key_stays_taken_for_its_period_after_the_end_and_no_longer() {
     assert!(next.fresh && next.id != running.id);
     fleet.pass(3600).await;
     assert!(!fleet.enqueue(&[keyed("k", Some(MINUTE))]).await[0].fresh, "the new holder is live");
+}
+
+#[tokio::test]
+async fn a_key_kept_for_ever_does_not_keep_its_job_from_ending() {
+    let fleet = Fleet::new().await;
+    let for_ever = "alter table vtoc.job_unique drop constraint if exists job_unique_keep_for_in_reach;
+        update vtoc.job_unique set keep_for = '300000 years'";
+    let finished = fleet.running(keyed("finished", Some(MINUTE))).await;
+    fleet.base.execute(for_ever).await;
+    assert_eq!(fleet.finish(&[done(&finished)]).await.len(), 1);
+
+    let killer = fleet.running(keyed("killer", Some(MINUTE))).await;
+    fleet.base.execute(for_ever).await;
+    report_death(fleet.database(), fleet.worker).await.unwrap();
+    fleet.sweep().await;
+    for _ in 0..2 {
+        let child = fleet.process().await;
+        fleet.claim_suspect_as(child).await.unwrap();
+        report_death(fleet.database(), child).await.unwrap();
+        fleet.sweep().await;
+    }
+    assert_eq!(fleet.end_of(killer.key).await.as_deref(), Some("dead"));
+    let kept = "select count(*) from vtoc.job_unique where expires_at between vtoc.clock() + interval '99 years' and vtoc.clock() + interval '101 years'";
+    assert_eq!(fleet.base.count(kept).await, 2);
 }
 
 #[tokio::test]

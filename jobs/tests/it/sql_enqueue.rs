@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobs::{
     ConnectOptions, JobId, Scope, StationId, inspect,
-    queue::{Dedupe, NewJob, wake::Listener},
+    queue::{Dedupe, NewJob, claim::look, wake::Listener},
     stations::Role,
 };
 use serde_json::{Value, json};
@@ -109,11 +109,67 @@ async fn what_the_call_in_rust_refuses_it_refuses() {
         ("'bench', 'weigh', '{\"vtoc:beside\": 1}'", "the queue's own"),
         ("'bench', 'weigh', '{}', attempts_max => 0", "job_attempts_max_positive"),
         ("'bench', 'weigh', null", "null value"),
+        ("'bench', 'weigh', '{}', dedupe_key => 'k', keep_for => '300000 years'", "keep_for: 0 to 36525 days"),
+        ("'bench', 'weigh', '{}', dedupe_key => 'k', keep_for => '-1 s'", "keep_for: 0 to 36525 days"),
     ] {
         let refused = called(&fleet, arguments).await.unwrap_err();
         assert!(refused.contains(says), "{refused}");
     }
     assert_eq!(fleet.census().await, (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_time_that_never_comes_keeps_nobody_elses_from_coming() {
+    let fleet = Fleet::new().await;
+    // Refused or not, and even if it stood in the tables: nobody suffers from it.
+    let _ = called(&fleet, "'bench', 'weigh', '{}', run_at => 'infinity'").await;
+    let stands = "alter table vtoc.job_ready drop constraint if exists job_ready_run_at_in_reach;
+        alter table vtoc.job_waiting drop constraint if exists job_waiting_deadline_in_reach;
+        insert into vtoc.job_ready (id, queue, kind, priority, run_at, due, keyed, attempts_max)
+        values (1, 'bench', 'weigh', 0, 'infinity', false, false, 1);
+        insert into vtoc.job_waiting (id, what, deadline, claim, queue, kind, priority, keyed, awaited, attempt, attempts_max, suspect, crash_count)
+        values (2, 'callback', 'infinity', 0, 'bench', 'weigh', 0, false, false, 0, 1, false, 0)";
+    fleet.base.execute(stands).await;
+    fleet.enqueue(&[NewJob { delay: Duration::from_secs(10), ..job() }]).await;
+    fleet.pass(11).await;
+    let (queues, kinds) = lane();
+    let looked = look(fleet.database(), fleet.worker, &queues, &kinds).await.unwrap();
+    assert_eq!((looked.promoted, looked.next_due_in), (1, None));
+}
+
+#[tokio::test]
+async fn times_beyond_all_reach_are_not_stored_whoever_writes_them() {
+    let fleet = Fleet::new().await;
+    for run_at in ["infinity", "250000-01-01", "9000-01-01"] {
+        let refused = called(&fleet, &format!("'bench', 'weigh', '{{}}', run_at => '{run_at}'")).await.unwrap_err();
+        assert!(refused.contains("run_at: at most 36525 days from now"), "{refused}");
+    }
+    let mut owner = fleet.base.owner().await;
+    for at in ["infinity", "-infinity", "10000-01-01 00:00Z"] {
+        for (statement, constraint) in [
+            (
+                format!(
+                    "insert into vtoc.job_ready (id, queue, kind, priority, run_at, due, keyed, attempts_max) values (1, 'q', 'k', 0, '{at}', false, false, 1)"
+                ),
+                "job_ready_run_at_in_reach",
+            ),
+            (
+                format!(
+                    "insert into vtoc.job_waiting (id, what, deadline, claim, queue, kind, priority, keyed, awaited, attempt, attempts_max, suspect, crash_count) values (1, 'children', '{at}', 0, 'q', 'k', 0, false, false, 0, 1, false, 0)"
+                ),
+                "job_waiting_deadline_in_reach",
+            ),
+            (
+                format!(
+                    "insert into vtoc.job_body (enqueued_at, queue, kind, attempts_max, payload) values ('{at}', 'q', 'k', 1, '{{}}')"
+                ),
+                "job_enqueued_at_in_reach",
+            ),
+        ] {
+            let refused = sqlx::query(AssertSqlSafe(statement)).execute(&mut owner).await.unwrap_err();
+            assert_eq!(refused.as_database_error().and_then(|error| error.constraint()), Some(constraint), "{at}");
+        }
+    }
 }
 
 #[tokio::test]
