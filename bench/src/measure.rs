@@ -62,14 +62,8 @@ impl Measure {
     ];
 
     /// What fits into a few minutes.
-    pub(crate) const QUICK: [Self; 6] = [
-        Self::Drain,
-        Self::Pending,
-        Self::FourProcesses,
-        Self::Concurrent,
-        Self::Grouped,
-        Self::Latency,
-    ];
+    pub(crate) const QUICK: [Self; 6] =
+        [Self::Drain, Self::Pending, Self::FourProcesses, Self::Concurrent, Self::Grouped, Self::Latency];
 
     /// What peers are measured with: their program's word for it, the figure it gives, and jobs at once where it isn't the
     /// peer's own choice.

@@ -48,22 +48,20 @@ pub(crate) async fn run(measure: Measure, stocked: &Stocked, faults: &mut Vec<Fa
             fresh.settle().await?;
             let drained = drain(stocked, &ONE_PROCESS).await?;
             let memory = drained.memory_mib;
-            Ok(vec![
-                (Figure::EnqueueBatch, enqueued),
-                (Figure::DrainNoop, drained.rate),
-                (Figure::DrainMemory, memory),
-            ])
+            Ok(vec![(Figure::EnqueueBatch, enqueued), (Figure::DrainNoop, drained.rate), (Figure::DrainMemory, memory)])
         }
-        Measure::Drain50 => filled_drain(stocked, kinds::noop()?, Crew { processes: 1, concurrency: 50 }, Figure::DrainNoop50).await,
+        Measure::Drain50 => {
+            filled_drain(stocked, kinds::noop()?, Crew { processes: 1, concurrency: 50 }, Figure::DrainNoop50).await
+        }
         Measure::Nap => filled_drain(stocked, kinds::nap()?, ONE_PROCESS, Figure::Drain1Ms).await,
-        Measure::Nap50 => filled_drain(stocked, kinds::nap()?, Crew { processes: 1, concurrency: 50 }, Figure::Drain1Ms50).await,
+        Measure::Nap50 => {
+            filled_drain(stocked, kinds::nap()?, Crew { processes: 1, concurrency: 50 }, Figure::Drain1Ms50).await
+        }
         Measure::Pending => {
             fresh.settle().await?;
             Ok(vec![(Figure::DrainPending, drain(stocked, &ONE_PROCESS).await?.rate)])
         }
-        Measure::Finished => {
-            filled_drain(stocked, kinds::noop()?, ONE_PROCESS, Figure::DrainFinished).await
-        }
+        Measure::Finished => filled_drain(stocked, kinds::noop()?, ONE_PROCESS, Figure::DrainFinished).await,
         Measure::Retries => {
             batches(fresh, &kinds::fail_once()?, stocked.jobs / 10).await?;
             batches(fresh, &kinds::noop()?, stocked.jobs - stocked.jobs / 10).await?;
@@ -71,7 +69,8 @@ pub(crate) async fn run(measure: Measure, stocked: &Stocked, faults: &mut Vec<Fa
             Ok(vec![(Figure::DrainRetries, drain(stocked, &ONE_PROCESS).await?.rate)])
         }
         Measure::FourProcesses => {
-            filled_drain(stocked, kinds::noop()?, Crew { processes: 4, ..ONE_PROCESS }, Figure::DrainFourProcesses).await
+            filled_drain(stocked, kinds::noop()?, Crew { processes: 4, ..ONE_PROCESS }, Figure::DrainFourProcesses)
+                .await
         }
         Measure::IdleTransaction => {
             batches(fresh, &kinds::noop()?, stocked.jobs).await?;
