@@ -20,12 +20,16 @@ pub(crate) enum Figure {
     DrainFinished,
     /// No-op jobs of which every tenth fails once.
     DrainRetries,
-    /// No-op jobs by one worker process.
-    DrainOneProcess,
     /// No-op jobs by four worker processes.
     DrainFourProcesses,
     /// No-op jobs while somebody else sits idle in a transaction.
     DrainIdleTransaction,
+    /// No-op jobs while a day of bodies and a day of history are pruned.
+    DrainPruning,
+    /// How long that pruning took.
+    PruneTime,
+    /// Jobs that take a millisecond by four worker processes that are killed and stopped.
+    DrainKilled,
     /// Batches of 500 by one producer.
     EnqueueBatch,
     /// One job a transaction by one producer.
@@ -57,11 +61,13 @@ pub(crate) enum Unit {
     TransactionsPerSecond,
     /// Mebibytes: less is better.
     Mebibytes,
+    /// Seconds: less is better.
+    Seconds,
 }
 
 impl Figure {
     /// Every figure, in the order of the report.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::DrainNoop,
         Self::DrainNoop50,
         Self::Drain1Ms,
@@ -69,9 +75,11 @@ impl Figure {
         Self::DrainPending,
         Self::DrainFinished,
         Self::DrainRetries,
-        Self::DrainOneProcess,
         Self::DrainFourProcesses,
         Self::DrainIdleTransaction,
+        Self::DrainPruning,
+        Self::PruneTime,
+        Self::DrainKilled,
         Self::EnqueueBatch,
         Self::EnqueueSingle,
         Self::EnqueueConcurrent,
@@ -93,9 +101,11 @@ impl Figure {
             Self::DrainPending => "drain_pending_per_s",
             Self::DrainFinished => "drain_finished_per_s",
             Self::DrainRetries => "drain_retries_per_s",
-            Self::DrainOneProcess => "drain_one_process_per_s",
             Self::DrainFourProcesses => "drain_four_processes_per_s",
             Self::DrainIdleTransaction => "drain_idle_transaction_per_s",
+            Self::DrainPruning => "drain_pruning_per_s",
+            Self::PruneTime => "prune_s",
+            Self::DrainKilled => "drain_killed_per_s",
             Self::EnqueueBatch => "enqueue_batch_per_s",
             Self::EnqueueSingle => "enqueue_single_per_s",
             Self::EnqueueConcurrent => "enqueue_concurrent_per_s",
@@ -118,9 +128,11 @@ impl Figure {
             Self::DrainPending => "drain in front of a backlog",
             Self::DrainFinished => "drain beside a long history",
             Self::DrainRetries => "drain, every tenth job fails once",
-            Self::DrainOneProcess => "drain by one worker process",
             Self::DrainFourProcesses => "drain by four worker processes",
             Self::DrainIdleTransaction => "drain beside an idle transaction",
+            Self::DrainPruning => "drain while a day is pruned",
+            Self::PruneTime => "pruning that day, begun with the drain",
+            Self::DrainKilled => "drain, 1 ms jobs, four processes under faults",
             Self::EnqueueBatch => "enqueue, batches of 500",
             Self::EnqueueSingle => "enqueue, a transaction a job, 1 producer",
             Self::EnqueueConcurrent => "enqueue, a transaction a job, 256 producers",
@@ -139,6 +151,7 @@ impl Figure {
             Self::StartLatencyP50 | Self::StartLatencyP99 => Unit::Milliseconds,
             Self::IdleTransactions => Unit::TransactionsPerSecond,
             Self::IdleMemory | Self::DrainMemory => Unit::Mebibytes,
+            Self::PruneTime => Unit::Seconds,
             _ => Unit::JobsPerSecond,
         }
     }
@@ -151,10 +164,10 @@ impl Figure {
             | Self::Drain1Ms
             | Self::Drain1Ms50
             | Self::DrainRetries
-            | Self::DrainOneProcess
-            | Self::DrainFourProcesses => Some(Self::DrainNoop),
+            | Self::DrainFourProcesses
+            | Self::DrainPruning => Some(Self::DrainNoop),
             Self::EnqueueGrouped => Some(Self::EnqueueBatch),
-            Self::IdleTransactions | Self::IdleMemory | Self::DrainMemory => None,
+            Self::PruneTime | Self::DrainKilled | Self::IdleTransactions | Self::IdleMemory | Self::DrainMemory => None,
             own => Some(own),
         }
     }
@@ -168,6 +181,7 @@ impl Unit {
             Self::Milliseconds => "ms",
             Self::TransactionsPerSecond => "tx/s",
             Self::Mebibytes => "MiB",
+            Self::Seconds => "s",
         }
     }
 

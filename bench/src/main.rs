@@ -15,7 +15,7 @@ mod session;
 mod steady;
 mod stock;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
@@ -48,8 +48,15 @@ enum Command {
     Worker(engine::process::Worker),
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(run());
+    // A worker whose database is gone for good ends with results that it couldn't write.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
+}
+
+async fn run() -> anyhow::Result<()> {
     // The filter of a real worker, so that spans cost what they cost there; but only warnings are shown.
     let filter = EnvFilter::new("info,apalis_core=warn,sqlx=error");
     let shown = std::io::stderr.with_max_level(tracing::Level::WARN);

@@ -22,8 +22,6 @@ pub(crate) enum Measure {
     Finished,
     /// Every tenth job fails once
     Retries,
-    /// One worker process
-    OneProcess,
     /// Four worker processes
     FourProcesses,
     /// One transaction a job, one producer
@@ -38,6 +36,10 @@ pub(crate) enum Measure {
     Idle,
     /// Drain while another connection sits idle in a transaction
     IdleTransaction,
+    /// Drain while a day of bodies and a day of history are pruned
+    Prune,
+    /// Drain jobs of a millisecond by four worker processes that are killed and stopped
+    Kills,
 }
 
 impl Measure {
@@ -50,25 +52,18 @@ impl Measure {
         Self::Pending,
         Self::Finished,
         Self::Retries,
-        Self::OneProcess,
         Self::FourProcesses,
         Self::Single,
         Self::Concurrent,
         Self::Grouped,
         Self::Latency,
         Self::Idle,
+        Self::Prune,
     ];
 
     /// What fits into a few minutes.
-    pub(crate) const QUICK: [Self; 7] = [
-        Self::Drain,
-        Self::Pending,
-        Self::OneProcess,
-        Self::FourProcesses,
-        Self::Concurrent,
-        Self::Grouped,
-        Self::Latency,
-    ];
+    pub(crate) const QUICK: [Self; 6] =
+        [Self::Drain, Self::Pending, Self::FourProcesses, Self::Concurrent, Self::Grouped, Self::Latency];
 
     /// What peers are measured with: their program's word for it, the figure it gives, and jobs at once where it isn't the
     /// peer's own choice.

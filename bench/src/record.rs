@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::figure::Figure;
+use crate::{engine::Faults, figure::Figure};
 
 /// Whose figure it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +54,8 @@ impl Spread {
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     values: BTreeMap<(Figure, Who), BTreeMap<usize, f64>>,
+    /// What was done to the engine's workers and what came of it, a drain each.
+    pub(crate) faults: Vec<Faults>,
 }
 
 impl Record {

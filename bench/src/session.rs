@@ -59,6 +59,9 @@ pub(crate) struct Run {
     /// Also drain, and enqueue and drain at once for two minutes, while somebody sits idle in a transaction
     #[arg(long)]
     idle_transaction: bool,
+    /// Also drain while worker processes are killed and stopped, and see that no job is lost and none is done twice
+    #[arg(long)]
+    kills: bool,
 }
 
 /// Measures and reports.
@@ -116,8 +119,10 @@ impl<'a> Session<'a> {
         let latency_s = if run.quick { 3 } else { 10 };
         let usual = if run.quick { Measure::QUICK.as_slice() } else { Measure::USUAL.as_slice() };
         let mut measures = if run.only.is_empty() { usual.to_vec() } else { run.only.clone() };
-        if run.idle_transaction && !measures.contains(&Measure::IdleTransaction) {
-            measures.push(Measure::IdleTransaction);
+        for (asked, measure) in [(run.idle_transaction, Measure::IdleTransaction), (run.kills, Measure::Kills)] {
+            if asked && !measures.contains(&measure) {
+                measures.push(measure);
+            }
         }
         Self {
             started: Instant::now(),
@@ -168,7 +173,7 @@ impl<'a> Session<'a> {
             }
             Who::Engine => {
                 let stocked = self.stock.database_for(measure).await?;
-                let figures = engine::run(measure, &stocked).await?;
+                let figures = engine::run(measure, &stocked, &mut self.record.faults).await?;
                 self.cluster.drop(stocked.fresh).await?;
                 Ok(figures)
             }

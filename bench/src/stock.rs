@@ -1,5 +1,7 @@
-//! What a run finds in its database: nothing, a backlog behind the jobs that are drained, or a long history. Stocked
-//! databases are filled once through the engine and cloned for every run.
+//! What a run finds in its database: nothing, a backlog behind the jobs that are drained, a long history, or a day that is
+//! to be pruned. Stocked databases are filled once through the engine and cloned for every run.
+
+mod old_day;
 
 use anyhow::Context;
 use sqlx::PgConnection;
@@ -48,13 +50,22 @@ pub(crate) struct Stock<'a> {
     pending: OnceCell<Fresh>,
     finished: OnceCell<Fresh>,
     both: OnceCell<Fresh>,
+    old_day: OnceCell<Fresh>,
 }
 
 impl<'a> Stock<'a> {
     /// For runs of `jobs`, in front of or beside `backlog` others, and of `latency_jobs` where starts are waited for.
     pub(crate) fn new(cluster: &'a Cluster, jobs: usize, backlog: usize, latency_jobs: usize) -> Self {
-        let (pending, finished, both) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { cluster, jobs, backlog, latency_jobs, pending, finished, both }
+        Self {
+            cluster,
+            jobs,
+            backlog,
+            latency_jobs,
+            pending: OnceCell::new(),
+            finished: OnceCell::new(),
+            both: OnceCell::new(),
+            old_day: OnceCell::new(),
+        }
     }
 
     /// A database for a measure.
@@ -62,6 +73,7 @@ impl<'a> Stock<'a> {
         let fresh = match measure {
             Measure::Pending => self.cluster.clone_of(&self.pending().await?.name).await?,
             Measure::Finished => self.cluster.clone_of(&self.finished().await?.name).await?,
+            Measure::Prune => self.cluster.clone_of(&self.old_day().await?.name).await?,
             _ => self.cluster.migrated().await?,
         };
         let (jobs, endless) = (self.jobs, measure == Measure::Pending);
@@ -94,6 +106,15 @@ impl<'a> Stock<'a> {
             let fresh = self.cluster.migrated().await?;
             fill(&fresh, self.backlog).await?;
             end_all(&fresh).await?;
+            anyhow::Ok(fresh)
+        });
+        filled.await
+    }
+
+    async fn old_day(&self) -> anyhow::Result<&Fresh> {
+        let filled = self.old_day.get_or_try_init(|| async {
+            let fresh = self.cluster.migrated().await?;
+            old_day::fill(&fresh, self.backlog).await?;
             anyhow::Ok(fresh)
         });
         filled.await

@@ -71,7 +71,7 @@ fn main() -> anyhow::Result<()> {
         .unwrap_or_else(|_| "info,apalis_core=warn,sqlx=warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     // A handler that blocks its thread takes one of these; the engine has threads of its own.
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(4);
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()

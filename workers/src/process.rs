@@ -23,6 +23,7 @@ use crate::{
     dispatch::{Room, dispatch},
     engine::{
         Engine,
+        alarm::Alarm,
         claimer::Claimer,
         finisher::{Finisher, Results},
         lookout::Lookout,
@@ -55,7 +56,8 @@ pub enum Role {
 /// left has been given back, or runs again when its lease ends.
 ///
 /// # Errors
-/// When the process can't be set up: a malformed URL, or no thread. A database that is away is waited for.
+/// When the process can't be set up: a malformed URL, or no thread. When a part of the engine panicked. A database that is
+/// away is waited for.
 pub async fn run(
     mut config: Config,
     kinds: Kinds,
@@ -88,6 +90,11 @@ pub async fn run(
     }
     parts.ended.cancel();
     let _ = tokio::time::timeout_at(deadline, joined(renewer)).await;
+    if let Some(part) = parts.alarm.raised_by() {
+        anyhow::bail!(
+            "the {part} panicked: its message stands above; the jobs were given back or run again when their leases end"
+        );
+    }
     Ok(Arc::clone(&parts.flights.counters))
 }
 
@@ -111,6 +118,7 @@ struct Parts {
     kinds: Arc<Kinds>,
     flights: Flights,
     outage: Outage,
+    alarm: Alarm,
     database: Database,
     claims: Database,
     stop: CancellationToken,
@@ -148,7 +156,12 @@ impl Parts {
             capacity,
         );
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
-        Ok((Self { config, kinds, flights, outage, database, claims, stop, closing, ended, results }, finisher, room))
+        let alarm = Alarm::new(stop.clone());
+        Ok((
+            Self { config, kinds, flights, outage, alarm, database, claims, stop, closing, ended, results },
+            finisher,
+            room,
+        ))
     }
 
     /// Returns when jobs have had their time to end and to hear that they are called off.
@@ -181,7 +194,7 @@ impl Parts {
             Role::Member => tokio::runtime::Handle::current().metrics().num_workers(),
             Role::Isolated => 1,
         };
-        renewer.start(Arc::clone(&self.kinds), threads).context("no thread for the renewer")
+        renewer.start(Arc::clone(&self.kinds), threads, self.alarm.clone()).context("no thread for the renewer")
     }
 
     /// Runs claimer, lookout, sweeper, pruner and finisher on a thread of their own.
@@ -209,6 +222,7 @@ impl Parts {
             database: self.database.clone(),
             newcomer: self.newcomer(role),
             role,
+            alarm: self.alarm.clone(),
             stop: self.stop.clone(),
             closing: self.closing.clone(),
             ended: self.ended.clone(),

@@ -1,4 +1,4 @@
-//! A drain by the engine's workers. The clock starts with the worker and stops when the database says that the jobs are
+//! A drain by the engine's workers. The clock starts with the worker's process and stops when the database says that the jobs are
 //! finished; looking must not weigh on what is looked at, so the last job's own row is watched until it moves.
 
 use std::time::Duration;
@@ -6,25 +6,17 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::{per_second, process::Process, worker::InProcess};
+use super::{per_second, process::Process};
 use crate::stock::Stocked;
 
 /// How often the database is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Who drains.
+/// Who drains: so many worker processes with so many jobs at once each.
 #[derive(Debug)]
-pub(super) enum Crew {
-    /// One worker in this process, with so many jobs at once.
-    InProcess(usize),
-    /// So many processes with so many jobs at once each.
-    Processes(usize, usize),
-}
-
-/// Workers that run.
-enum Running {
-    InProcess(InProcess),
-    Processes(Vec<Process>),
+pub(super) struct Crew {
+    pub(super) processes: usize,
+    pub(super) concurrency: usize,
 }
 
 /// What a drain came to.
@@ -32,8 +24,8 @@ enum Running {
 pub(super) struct Drained {
     /// Jobs per second.
     pub(super) rate: f64,
-    /// Of the largest worker process; none of workers in this process.
-    pub(super) memory_mib: Option<f64>,
+    /// Of the largest worker process.
+    pub(super) memory_mib: f64,
 }
 
 /// Starts the workers and waits until they have finished the jobs: all of them, or those in front of the backlog.
@@ -42,49 +34,22 @@ pub(super) async fn drain(stocked: &Stocked, crew: &Crew) -> anyhow::Result<Drai
     let before = finished(&mut owner).await?;
     let last = nth(&mut owner, stocked.jobs).await?;
     let started = Instant::now();
-    let running = start(crew, &stocked.fresh.url)?;
+    let start = |_| Process::start(&stocked.fresh.url, crew.concurrency);
+    let workers: Vec<Process> = (0..crew.processes).map(start).collect::<anyhow::Result<_>>()?;
     until(&mut owner, "select exists (select from vtoc.job_ready where id = $1)", last).await?;
     if !stocked.endless {
-        let live = "select $1 = 0 or exists (select from vtoc.job_running) or exists (select from vtoc.job_ready)";
+        // A job for a day to come isn't waited for.
+        let live = "select $1 = 0 or exists (select from vtoc.job_running)
+            or exists (select from vtoc.job_ready where run_at < now() + interval '1 day')";
         until(&mut owner, live, last).await?;
     }
     let elapsed = started.elapsed();
     let done = usize::try_from(finished(&mut owner).await? - before)?;
     anyhow::ensure!(stocked.endless || done == stocked.jobs, "of {} jobs {done} were finished", stocked.jobs);
-    let memory_mib = running.memory_mib();
-    running.stop().await?;
+    let memory_mib = workers.iter().map(Process::memory_mib).max_by(f64::total_cmp).unwrap_or_default();
+    futures::future::try_join_all(workers.into_iter().map(Process::stop)).await?;
     owner.close().await?;
     Ok(Drained { rate: per_second(done, elapsed), memory_mib })
-}
-
-fn start(crew: &Crew, url: &str) -> anyhow::Result<Running> {
-    Ok(match *crew {
-        Crew::InProcess(concurrency) => Running::InProcess(InProcess::start(url, concurrency)?),
-        Crew::Processes(count, concurrency) => {
-            let processes: anyhow::Result<Vec<Process>> =
-                (0..count).map(|_| Process::start(url, concurrency)).collect();
-            Running::Processes(processes?)
-        }
-    })
-}
-
-impl Running {
-    fn memory_mib(&self) -> Option<f64> {
-        match self {
-            Self::InProcess(_) => None,
-            Self::Processes(processes) => processes.iter().map(Process::memory_mib).max_by(f64::total_cmp),
-        }
-    }
-
-    async fn stop(self) -> anyhow::Result<()> {
-        match self {
-            Self::InProcess(worker) => worker.stop().await,
-            Self::Processes(processes) => {
-                futures::future::try_join_all(processes.into_iter().map(Process::stop)).await?;
-                Ok(())
-            }
-        }
-    }
 }
 
 /// The job that is claimed as the `count`th.
@@ -109,7 +74,10 @@ async fn until(owner: &mut PgConnection, question: &'static str, job: i64) -> an
 }
 
 async fn finished(owner: &mut PgConnection) -> anyhow::Result<i64> {
+    // Without what has expired, which may be pruned meanwhile.
     let row: (i64,) =
-        sqlx::query_as("select count(*) from vtoc.job_finished where state = 'done'").fetch_one(owner).await?;
+        sqlx::query_as("select count(*) from vtoc.job_finished where state = 'done' and expires_at > now()")
+            .fetch_one(owner)
+            .await?;
     Ok(row.0)
 }

@@ -4,13 +4,16 @@
 mod drain;
 mod enqueue;
 mod idle;
+mod kills;
 pub(crate) mod kinds;
 mod latency;
 pub(crate) mod process;
+mod prune;
 pub(crate) mod worker;
 
 pub(crate) use self::{
     enqueue::{BATCH, one_transaction, produce},
+    kills::Faults,
     latency::{EVERY, percentiles},
 };
 
@@ -26,6 +29,8 @@ use crate::{figure::Figure, measure::Measure, stock::Stocked};
 
 /// Jobs at once, unless a measure says otherwise.
 const CONCURRENCY: usize = 200;
+/// Who drains, unless a measure says otherwise.
+const ONE_PROCESS: Crew = Crew { processes: 1, concurrency: CONCURRENCY };
 /// Connections that many producers share.
 pub(crate) const SHARED_CONNECTIONS: u32 = 8;
 /// That many.
@@ -34,43 +39,51 @@ pub(crate) const PRODUCERS: usize = 256;
 /// What was measured.
 pub(crate) type Figures = Vec<(Figure, f64)>;
 
-/// Runs one measure.
-pub(crate) async fn run(measure: Measure, stocked: &Stocked) -> anyhow::Result<Figures> {
+/// Runs one measure; what is done to the workers in it goes into `faults`.
+pub(crate) async fn run(measure: Measure, stocked: &Stocked, faults: &mut Vec<Faults>) -> anyhow::Result<Figures> {
     let fresh = &stocked.fresh;
     match measure {
         Measure::Drain => {
             let enqueued = batches(fresh, &kinds::noop()?, stocked.jobs).await?;
             fresh.settle().await?;
-            let drained = drain(stocked, &Crew::InProcess(CONCURRENCY)).await?;
-            Ok(vec![(Figure::EnqueueBatch, enqueued), (Figure::DrainNoop, drained.rate)])
+            let drained = drain(stocked, &ONE_PROCESS).await?;
+            let memory = drained.memory_mib;
+            Ok(vec![(Figure::EnqueueBatch, enqueued), (Figure::DrainNoop, drained.rate), (Figure::DrainMemory, memory)])
         }
-        Measure::Drain50 => filled_drain(stocked, kinds::noop()?, Crew::InProcess(50), Figure::DrainNoop50).await,
-        Measure::Nap => filled_drain(stocked, kinds::nap()?, Crew::InProcess(CONCURRENCY), Figure::Drain1Ms).await,
-        Measure::Nap50 => filled_drain(stocked, kinds::nap()?, Crew::InProcess(50), Figure::Drain1Ms50).await,
+        Measure::Drain50 => {
+            filled_drain(stocked, kinds::noop()?, Crew { processes: 1, concurrency: 50 }, Figure::DrainNoop50).await
+        }
+        Measure::Nap => filled_drain(stocked, kinds::nap()?, ONE_PROCESS, Figure::Drain1Ms).await,
+        Measure::Nap50 => {
+            filled_drain(stocked, kinds::nap()?, Crew { processes: 1, concurrency: 50 }, Figure::Drain1Ms50).await
+        }
         Measure::Pending => {
             fresh.settle().await?;
-            Ok(vec![(Figure::DrainPending, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
+            Ok(vec![(Figure::DrainPending, drain(stocked, &ONE_PROCESS).await?.rate)])
         }
-        Measure::Finished => {
-            filled_drain(stocked, kinds::noop()?, Crew::InProcess(CONCURRENCY), Figure::DrainFinished).await
-        }
+        Measure::Finished => filled_drain(stocked, kinds::noop()?, ONE_PROCESS, Figure::DrainFinished).await,
         Measure::Retries => {
             batches(fresh, &kinds::fail_once()?, stocked.jobs / 10).await?;
             batches(fresh, &kinds::noop()?, stocked.jobs - stocked.jobs / 10).await?;
             fresh.settle().await?;
-            Ok(vec![(Figure::DrainRetries, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
-        }
-        Measure::OneProcess => {
-            filled_drain(stocked, kinds::noop()?, Crew::Processes(1, CONCURRENCY), Figure::DrainOneProcess).await
+            Ok(vec![(Figure::DrainRetries, drain(stocked, &ONE_PROCESS).await?.rate)])
         }
         Measure::FourProcesses => {
-            filled_drain(stocked, kinds::noop()?, Crew::Processes(4, CONCURRENCY), Figure::DrainFourProcesses).await
+            filled_drain(stocked, kinds::noop()?, Crew { processes: 4, ..ONE_PROCESS }, Figure::DrainFourProcesses)
+                .await
         }
         Measure::IdleTransaction => {
             batches(fresh, &kinds::noop()?, stocked.jobs).await?;
             fresh.settle().await?;
             let _idle = crate::stock::sit_idle(fresh).await?;
-            Ok(vec![(Figure::DrainIdleTransaction, drain(stocked, &Crew::InProcess(CONCURRENCY)).await?.rate)])
+            Ok(vec![(Figure::DrainIdleTransaction, drain(stocked, &ONE_PROCESS).await?.rate)])
+        }
+        Measure::Prune => prune::measure(stocked, &ONE_PROCESS).await,
+        Measure::Kills => {
+            let made = kills::measure(stocked, CONCURRENCY).await?;
+            let rate = made.per_s;
+            faults.push(made);
+            Ok(vec![(Figure::DrainKilled, rate)])
         }
         Measure::Single => Ok(vec![(Figure::EnqueueSingle, enqueue::singles(fresh, 1, 1).await?)]),
         Measure::Concurrent => {
@@ -88,9 +101,7 @@ pub(crate) async fn run(measure: Measure, stocked: &Stocked) -> anyhow::Result<F
 async fn filled_drain(stocked: &Stocked, job: NewJob, crew: Crew, figure: Figure) -> anyhow::Result<Figures> {
     batches(&stocked.fresh, &job, stocked.jobs).await?;
     stocked.fresh.settle().await?;
-    let drained = drain(stocked, &crew).await?;
-    let memory = drained.memory_mib.filter(|_| figure == Figure::DrainOneProcess);
-    Ok([(figure, drained.rate)].into_iter().chain(memory.map(|mib| (Figure::DrainMemory, mib))).collect())
+    Ok(vec![(figure, drain(stocked, &crew).await?.rate)])
 }
 
 /// A rate.

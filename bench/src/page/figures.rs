@@ -86,9 +86,10 @@ pub(super) fn circumstances(report: &Value) -> Vec<Bar> {
         (Figure::DrainPending, "in front of a backlog"),
         (Figure::DrainFinished, "beside a long history"),
         (Figure::DrainRetries, "every tenth fails once"),
-        (Figure::DrainOneProcess, "one process"),
         (Figure::DrainFourProcesses, "four processes"),
         (Figure::DrainIdleTransaction, "beside an idle transaction"),
+        (Figure::DrainPruning, "while a day is pruned"),
+        (Figure::DrainKilled, "four processes under faults, 1 ms jobs"),
     ];
     drains
         .into_iter()

@@ -13,7 +13,7 @@ use self::{
     charts::{bars, lines},
     figures::{bars_of, circumstances, latencies, participants, rates_of, tuples_of},
 };
-use crate::{figure::Figure, steady::Course};
+use crate::{engine::Faults, figure::Figure, steady::Course};
 
 /// One chart: file name, what a reader who doesn't see it is told, and the SVG.
 struct Chart {
@@ -27,13 +27,16 @@ pub(crate) fn write(json: &Path, folder: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(json).with_context(|| format!("read {}", json.display()))?;
     let report: Value = serde_json::from_str(&text).with_context(|| format!("{} isn't a report", json.display()))?;
     let courses: Vec<Course> = serde_json::from_value(report["steady"].clone()).context("steady")?;
+    // A report of before they were measured has none.
+    let faults: Option<Vec<Faults>> = serde_json::from_value(report["faults"].clone()).context("faults")?;
     let charts = draw(&report, &courses)?;
     let charts_folder = folder.join("benchmarks");
     std::fs::create_dir_all(&charts_folder).with_context(|| format!("make {}", charts_folder.display()))?;
     for chart in &charts {
         std::fs::write(charts_folder.join(format!("{}.svg", chart.name)), &chart.svg)?;
     }
-    std::fs::write(folder.join("benchmarks.md"), text::page(&report, &courses, &charts)?)?;
+    let page = text::page(&report, &courses, &faults.unwrap_or_default(), &charts)?;
+    std::fs::write(folder.join("benchmarks.md"), page)?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use super::{
     figures::{Participant, participants},
 };
 use crate::{
+    engine::Faults,
     figure::{Figure, Unit},
     steady::Course,
 };
@@ -27,13 +28,14 @@ const COMPARED: [Figure; 9] = [
 ];
 
 /// The whole page.
-pub(super) fn page(report: &Value, courses: &[Course], charts: &[Chart]) -> anyhow::Result<String> {
+pub(super) fn page(report: &Value, courses: &[Course], faults: &[Faults], charts: &[Chart]) -> anyhow::Result<String> {
     let mut page = String::new();
     introduce(&mut page, report)?;
     show(&mut page, charts, "drain")?;
     ratios(&mut page, report)?;
     engine(&mut page, report)?;
     show(&mut page, charts, "circumstances")?;
+    under_faults(&mut page, faults)?;
     compared(&mut page, report)?;
     show(&mut page, charts, "enqueue")?;
     show(&mut page, charts, "latency")?;
@@ -93,6 +95,27 @@ fn engine(page: &mut String, report: &Value) -> anyhow::Result<()> {
         let ratio = &report["engine"][format!("{}_of_floor", figure.name())]["median"];
         let ratio = ratio.as_f64().map_or_else(String::new, |ratio| format!("{ratio:.2}"));
         writeln!(page, "| {}, {} | {engine} | {floor} | {ratio} |", figure.title(), figure.unit().sign())?;
+    }
+    page.push('\n');
+    Ok(())
+}
+
+fn under_faults(page: &mut String, faults: &[Faults]) -> anyhow::Result<()> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    page.push_str(
+        "## Under faults\n\nFour worker processes with leases of 3 s and jobs of a millisecond. Every 1.5 s one is killed (SIGKILL) with jobs in \
+        flight and replaced; another is stopped for 5 s again and again, so that what it had done by then is refused when it goes on. After each \
+        drain every job was done and was on record once, or there would be no figure. Jobs that were in a process when it died run again once \
+        its lease has run out, one at a time in a process of their own when the dead one is to blame: that is most of what a fault costs.\n\n\
+        | jobs/s | s | killed | stopped | attempts crashed | attempts given up | results refused | jobs taken up again |\n\
+        |---:|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for drain in faults {
+        let counts = [drain.killed, drain.stopped, drain.crashed, drain.given_up, drain.refused, drain.again];
+        let counts = counts.map(|count| Unit::JobsPerSecond.show(count as f64)).join(" | ");
+        writeln!(page, "| {} | {:.1} | {counts} |", Unit::JobsPerSecond.show(drain.per_s), drain.elapsed_s)?;
     }
     page.push('\n');
     Ok(())
@@ -197,7 +220,7 @@ fn word(value: &Value) -> &str {
 mod tests {
     use serde_json::json;
 
-    use super::page;
+    use super::{Faults, page};
 
     #[test]
     fn every_number_of_the_page_is_from_the_report() {
@@ -212,10 +235,21 @@ mod tests {
             "published": [{ "name": "elsewhere", "per_s": 46_000, "what": "no-ops", "source": "https://example.net/" }],
             "steady": [],
         });
-        let page = page(&report, &[], &[]).unwrap();
+        let faults = Faults {
+            per_s: 4_321.0,
+            elapsed_s: 23.1,
+            killed: 9,
+            stopped: 3,
+            crashed: 1_800,
+            given_up: 600,
+            refused: 601,
+            again: 2_300,
+        };
+        let page = page(&report, &[], &[faults], &[]).unwrap();
         for expected in [
             "| 61,234 (50,000 to 70,000) | 100,000 (90,000 to 110,000) | 0.61 |",
             "| 0.61 | 0.50 | 0.70 | 10 |",
+            "| 4,321 | 23.1 | 9 | 3 | 1,800 | 600 | 601 | 2,300 |",
             "| somebody | 1.2.3 | fencing |",
             "| elsewhere | 46,000 | no-ops | <https://example.net/> |",
             "| somebody | 30,000 (29,000 to 31,000) |",

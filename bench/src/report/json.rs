@@ -42,6 +42,7 @@ pub(crate) fn json(
         "published": published,
         "ratios": ratios,
         "steady": courses,
+        "faults": record.faults,
     })
 }
 

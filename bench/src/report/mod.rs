@@ -27,7 +27,7 @@ pub(crate) struct Facts {
 }
 
 /// The ratios that say whether the engine holds what it promises: name and sentence.
-pub(crate) const RATIOS: [(&str, &str); 13] = [
+pub(crate) const RATIOS: [(&str, &str); 14] = [
     ("drain_of_best_peer", "drain by the best peer's"),
     ("drain_of_floor", "drain by the floor's"),
     ("pending_of_empty", "drain in front of a backlog by without"),
@@ -35,6 +35,7 @@ pub(crate) const RATIOS: [(&str, &str); 13] = [
     ("retries_of_none", "drain with retries by without"),
     ("four_processes_of_one", "four processes by one"),
     ("idle_transaction_of_none", "drain beside an idle transaction by without"),
+    ("pruning_of_none", "drain while a day is pruned by without"),
     ("enqueue_batch_of_floor", "batch enqueue by the floor's"),
     ("enqueue_grouped_of_concurrent", "256 producers with shared transactions by one each"),
     ("enqueue_concurrent_of_floor", "256 producers by the floor's"),
@@ -56,8 +57,9 @@ fn ratio(record: &Record, name: &str) -> Option<Spread> {
         "pending_of_empty" => engine(Figure::DrainPending, Figure::DrainNoop),
         "finished_of_empty" => engine(Figure::DrainFinished, Figure::DrainNoop),
         "retries_of_none" => engine(Figure::DrainRetries, Figure::DrainNoop),
-        "four_processes_of_one" => engine(Figure::DrainFourProcesses, Figure::DrainOneProcess),
+        "four_processes_of_one" => engine(Figure::DrainFourProcesses, Figure::DrainNoop),
         "idle_transaction_of_none" => engine(Figure::DrainIdleTransaction, Figure::DrainNoop),
+        "pruning_of_none" => engine(Figure::DrainPruning, Figure::DrainNoop),
         "enqueue_batch_of_floor" => floor(Figure::EnqueueBatch),
         "enqueue_grouped_of_concurrent" => engine(Figure::EnqueueGrouped, Figure::EnqueueConcurrent),
         "enqueue_concurrent_of_floor" => floor(Figure::EnqueueConcurrent),

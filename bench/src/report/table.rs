@@ -4,6 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::ratios;
 use crate::{
+    engine::Faults,
     figure::Figure,
     record::{Record, Spread},
     steady::Course,
@@ -12,6 +13,9 @@ use crate::{
 /// Everything, one table under another.
 pub(crate) fn tables(record: &Record, courses: &[Course]) -> String {
     let mut shown = vec![figures(record).to_string(), targets(record).to_string()];
+    if !record.faults.is_empty() {
+        shown.push(faults(&record.faults).to_string());
+    }
     if !courses.is_empty() {
         shown.push(steady(courses).to_string());
     }
@@ -45,6 +49,26 @@ fn targets(record: &Record) -> Table {
         cells.extend(shown(spread).map(right));
         cells.push(right(spread.count.to_string()));
         table.add_row(cells);
+    }
+    table
+}
+
+fn faults(faults: &[Faults]) -> Table {
+    let header = [
+        "under faults, jobs/s",
+        "s",
+        "killed",
+        "stopped",
+        "attempts crashed",
+        "given up",
+        "results refused",
+        "jobs taken up again",
+    ];
+    let mut table = with_header(header);
+    for drain in faults {
+        let counts = [drain.killed, drain.stopped, drain.crashed, drain.given_up, drain.refused, drain.again];
+        let values = [format!("{:.0}", drain.per_s), format!("{:.1}", drain.elapsed_s)];
+        table.add_row(values.into_iter().chain(counts.map(|count| count.to_string())).map(right));
     }
     table
 }

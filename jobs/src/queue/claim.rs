@@ -1,6 +1,6 @@
 //! Claiming: one statement takes as many jobs as there are free slots, under one lease with one token.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use super::{enqueue::interval, wait};
-use crate::{Database, Error, JobId, Scope, StationId};
+use crate::{Database, Error, JobId, Scope, StationId, Tx};
 
 /// What a worker process asks for.
 #[derive(Debug, Clone)]
@@ -99,34 +99,67 @@ impl Names {
     }
 }
 
+/// What the body of a job says.
+struct Body {
+    enqueued_at: DateTime<Utc>,
+    trace_parent: Option<String>,
+    payload: Box<RawValue>,
+}
+
+impl Body {
+    /// Reads one from the columns behind `first`; none where a body of that day isn't any more.
+    fn read(row: &PgRow, first: usize) -> Result<Option<Self>, sqlx::Error> {
+        let (Some(enqueued_at), Some(Json(payload))) = (row.try_get(first)?, row.try_get(first + 2)?) else {
+            return Ok(None);
+        };
+        Ok(Some(Self { enqueued_at, trace_parent: row.try_get(first + 1)?, payload }))
+    }
+}
+
 /// Reads what [`take`] selects, in its order: looking columns up by name would cost as much as the rest.
-fn claimed(rows: &[PgRow]) -> Result<Vec<Claimed>, sqlx::Error> {
+fn held(rows: &[PgRow]) -> Result<Vec<(Held, Option<Body>)>, sqlx::Error> {
     let mut names = Names::default();
-    let mut claimed = |row: &PgRow| {
-        let key = row.try_get(0)?;
-        let enqueued_at = row.try_get(11)?;
-        let payload: Json<Box<RawValue>> = row.try_get(13)?;
-        Ok(Claimed {
-            held: Held {
-                key,
-                token: row.try_get(1)?,
-                batch: row.try_get(2)?,
-                queue: names.of(row.try_get(3)?),
-                kind: names.of(row.try_get(4)?),
-                station: row.try_get::<Option<i64>, _>(5)?.map(StationId),
-                priority: row.try_get(6)?,
-                attempt: row.try_get(7)?,
-                attempts_max: row.try_get(8)?,
-                keyed: row.try_get(9)?,
-                awaited: row.try_get(10)?,
-            },
-            id: JobId::new(key, enqueued_at),
-            enqueued_at,
-            trace_parent: row.try_get(12)?,
-            payload: payload.0,
-        })
+    let batch = i32::try_from(rows.len()).unwrap_or(i32::MAX);
+    let mut held = |row: &PgRow| {
+        let held = Held {
+            key: row.try_get(0)?,
+            token: row.try_get(1)?,
+            batch,
+            queue: names.of(row.try_get(2)?),
+            kind: names.of(row.try_get(3)?),
+            station: row.try_get::<Option<i64>, _>(4)?.map(StationId),
+            priority: row.try_get(5)?,
+            attempt: row.try_get(6)?,
+            attempts_max: row.try_get(7)?,
+            keyed: row.try_get(8)?,
+            awaited: row.try_get(9)?,
+        };
+        Ok((held, Body::read(row, 10)?))
     };
-    rows.iter().map(&mut claimed).collect()
+    rows.iter().map(&mut held).collect()
+}
+
+/// The jobs with their bodies. Those of days long past are asked for apart: looking for each in two places would be felt.
+async fn with_bodies(tx: &mut Tx, held: Vec<(Held, Option<Body>)>) -> Result<Vec<Claimed>, Error> {
+    let elsewhere: Vec<i64> = held.iter().filter(|(_, body)| body.is_none()).map(|(held, _)| held.key).collect();
+    let mut kept = HashMap::new();
+    if !elsewhere.is_empty() {
+        // By a statement of its own, which sees a body that was moved between the two.
+        let rows = sqlx::query("select id, enqueued_at, trace_parent, payload from vtoc.job_kept where id = any($1)")
+            .bind(&elsewhere)
+            .fetch_all(&mut **tx)
+            .await?;
+        for row in &rows {
+            if let Some(body) = Body::read(row, 1)? {
+                kept.insert(row.try_get::<i64, _>(0)?, body);
+            }
+        }
+    }
+    let claimed = |(held, body): (Held, Option<Body>)| {
+        let Body { enqueued_at, trace_parent, payload } = body.or_else(|| kept.remove(&held.key))?;
+        Some(Claimed { id: JobId::new(held.key, enqueued_at), held, enqueued_at, trace_parent, payload })
+    };
+    Ok(held.into_iter().filter_map(claimed).collect())
 }
 
 /// Limits for callers who claim often. A limit is a literal of its statement, which is then planned once and well; with a
@@ -196,19 +229,13 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
                 array_agg((attempt + 1)::smallint)
             from taken
             having count(*) > 0
-            returning token, cardinality(ids) as batch
+            returning token
         )
-        select t.id as key, l.token, l.batch, t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint as attempt, t.attempts_max, t.keyed, t.awaited,
+        select t.id, l.token, t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint, t.attempts_max, t.keyed, t.awaited,
             j.enqueued_at, j.trace_parent, j.payload
         from taken t
         cross join lease l
-        -- In both for the moment in which a day's bodies are moved.
-        cross join lateral (
-            select enqueued_at, trace_parent, payload from vtoc.job_body where id = t.id
-            union all
-            select enqueued_at, trace_parent, payload from vtoc.job_kept where id = t.id
-            limit 1
-        ) j
+        left join vtoc.job_body j on j.id = t.id
         order by t.priority desc, t.run_at, t.id"
     );
     database
@@ -221,8 +248,10 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
                 .bind(interval(claim.lease))
                 .fetch_all(&mut *tx)
                 .await?;
+            // Before the commit: jobs that nobody can read are not to be leased.
+            let claimed = with_bodies(&mut tx, held(&rows)?).await?;
             tx.commit().await?;
-            Ok(claimed(&rows)?)
+            Ok(claimed)
         })
         .await
 }

@@ -83,7 +83,9 @@ pub(super) async fn place(tx: &mut Tx, jobs: &[NewJob], awaited: bool) -> Result
     if station.is_some() {
         as_fleet(tx).await?;
     }
-    let enqueued = insert(tx, &columns, awaited).await?;
+    let keyed = columns.dedupe_key.iter().any(Option::is_some);
+    let enqueued =
+        if keyed { insert(tx, &columns, awaited).await? } else { insert_without_keys(tx, &columns, awaited).await? };
     if !columns.large.is_empty() {
         large::store(tx, jobs, &columns.large, &enqueued).await?;
     }
@@ -102,7 +104,7 @@ fn own_station(tx: &Tx, jobs: &[NewJob]) -> Result<Option<StationId>, Error> {
     Ok(Some(station))
 }
 
-async fn insert(tx: &mut Tx, columns: &Columns, awaited: bool) -> Result<Vec<Enqueued>, Error> {
+async fn insert(tx: &mut Tx, columns: &Columns<'_>, awaited: bool) -> Result<Vec<Enqueued>, Error> {
     let rows = sqlx::query!(
         r#"with today as materialized (
             select vtoc.clock() as now
@@ -110,9 +112,9 @@ async fn insert(tx: &mut Tx, columns: &Columns, awaited: bool) -> Result<Vec<Enq
         -- The day above the number: see job_body.
         given as materialized (
             select u.position, (floor(extract(epoch from today.now) / 86400)::bigint << 40) | nextval('vtoc.job_id') as id, today.now, u.queue, u.kind, u.station_id, u.priority, u.delay, u.attempts_max,
-                u.dedupe_key, u.keep_for, u.parent_id, u.trace_parent, u.payload
+                u.dedupe_key, u.keep_for, u.parent_id, u.trace_parent, u.payload::jsonb
             from unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::interval[], $6::smallint[], $7::text[], $8::interval[],
-                $9::bigint[], $10::text[], $11::jsonb[]) with ordinality
+                $9::bigint[], $10::text[], $11::text[]) with ordinality
                 as u (queue, kind, station_id, priority, delay, attempts_max, dedupe_key, keep_for, parent_id, trace_parent, payload, position)
             cross join today
         ),
@@ -153,16 +155,16 @@ async fn insert(tx: &mut Tx, columns: &Columns, awaited: bool) -> Result<Vec<Enq
         from given
         left join key on key.station_id = coalesce(given.station_id, 0) and key.kind = given.kind and key.key = given.dedupe_key
         order by given.position"#,
-        &columns.queue,
-        &columns.kind,
+        &columns.queue as &[&str],
+        &columns.kind as &[&str],
         &columns.station as &[Option<i64>],
         &columns.priority,
         &columns.delay,
         &columns.attempts_max,
-        &columns.dedupe_key as &[Option<String>],
+        &columns.dedupe_key as &[Option<&str>],
         &columns.keep_for as &[Option<PgInterval>],
         &columns.parent as &[Option<i64>],
-        &columns.trace_parent as &[Option<String>],
+        &columns.trace_parent as &[Option<&str>],
         &columns.payload,
         awaited
     )
@@ -171,13 +173,53 @@ async fn insert(tx: &mut Tx, columns: &Columns, awaited: bool) -> Result<Vec<Enq
     Ok(rows.into_iter().map(|row| Enqueued { id: JobId::new(row.id, row.enqueued_at), fresh: row.fresh }).collect())
 }
 
-/// Whether a job can be enqueued at all; answers how many bytes its payload has.
-pub(super) fn check(job: &NewJob) -> Result<usize, Error> {
-    let bytes = length(&job.payload);
+/// The same for jobs none of which has a key, at a fraction of the cost.
+async fn insert_without_keys(tx: &mut Tx, columns: &Columns<'_>, awaited: bool) -> Result<Vec<Enqueued>, Error> {
+    let row = sqlx::query!(
+        r#"with today as materialized (
+            select now, floor(extract(epoch from now) / 86400)::bigint << 40 as day from (select vtoc.clock() as now) c
+        ),
+        given as materialized (
+            select today.day | nextval('vtoc.job_id') as id, today.now, u.queue, u.kind, u.station_id, u.priority, u.delay, u.attempts_max,
+                u.parent_id, u.trace_parent, u.payload
+            from unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::interval[], $6::smallint[], $7::bigint[], $8::text[], $9::text[])
+                as u (queue, kind, station_id, priority, delay, attempts_max, parent_id, trace_parent, payload)
+            cross join today
+        ),
+        body as (
+            insert into vtoc.job_body (id, enqueued_at, queue, kind, station_id, priority, attempts_max, parent_id, trace_parent, payload)
+            select id, now, queue, kind, station_id, priority, attempts_max, parent_id, trace_parent, payload::jsonb
+            from given
+        ),
+        ready as (
+            insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, keyed, attempts_max, awaited)
+            select id, queue, kind, station_id, priority, now + delay, delay <= interval '0', false, attempts_max, $10
+            from given
+        )
+        -- Drawn in the order of the batch.
+        select array_agg(id order by id) as "ids!", max(now) as "enqueued_at!" from given"#,
+        &columns.queue as &[&str],
+        &columns.kind as &[&str],
+        &columns.station as &[Option<i64>],
+        &columns.priority,
+        &columns.delay,
+        &columns.attempts_max,
+        &columns.parent as &[Option<i64>],
+        &columns.trace_parent as &[Option<&str>],
+        &columns.payload,
+        awaited
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    let enqueued = |id| Enqueued { id: JobId::new(id, row.enqueued_at), fresh: true };
+    Ok(row.ids.into_iter().map(enqueued).collect())
+}
+
+/// Whether a job can be enqueued at all, whose payload has so many bytes as text.
+pub(super) fn check(job: &NewJob, bytes: usize) -> Result<(), Error> {
     large::check(&job.payload, bytes)?;
     in_reach("delay", job.delay)?;
-    in_reach("keep_for", job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).unwrap_or_default())?;
-    Ok(bytes)
+    in_reach("keep_for", job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).unwrap_or_default())
 }
 
 fn in_reach(field: &'static str, period: Duration) -> Result<(), Error> {
@@ -206,42 +248,43 @@ pub(super) fn length(payload: &Value) -> usize {
 }
 
 #[derive(Default)]
-struct Columns {
-    queue: Vec<String>,
-    kind: Vec<String>,
+struct Columns<'a> {
+    queue: Vec<&'a str>,
+    kind: Vec<&'a str>,
     station: Vec<Option<i64>>,
     priority: Vec<i16>,
     delay: Vec<PgInterval>,
     attempts_max: Vec<i16>,
-    dedupe_key: Vec<Option<String>>,
+    dedupe_key: Vec<Option<&'a str>>,
     keep_for: Vec<Option<PgInterval>>,
     parent: Vec<Option<i64>>,
-    trace_parent: Vec<Option<String>>,
-    payload: Vec<Value>,
+    trace_parent: Vec<Option<&'a str>>,
+    payload: Vec<String>,
     /// Places in the batch of payloads that are stored beside.
     large: Vec<usize>,
 }
 
-impl Columns {
-    fn of(jobs: &[NewJob]) -> Result<Self, Error> {
+impl<'a> Columns<'a> {
+    fn of(jobs: &'a [NewJob]) -> Result<Self, Error> {
         let mut columns = Self::default();
         for (place, job) in jobs.iter().enumerate() {
-            let bytes = check(job)?;
-            columns.queue.push(job.queue.clone());
-            columns.kind.push(job.kind.clone());
+            let text = job.payload.to_string();
+            check(job, text.len())?;
+            columns.queue.push(&job.queue);
+            columns.kind.push(&job.kind);
             columns.station.push(job.station.map(|station| station.0));
             columns.priority.push(job.priority);
             columns.delay.push(interval(job.delay));
             columns.attempts_max.push(job.attempts_max);
-            columns.dedupe_key.push(job.dedupe.as_ref().map(|dedupe| dedupe.key.clone()));
+            columns.dedupe_key.push(job.dedupe.as_ref().map(|dedupe| dedupe.key.as_str()));
             columns.keep_for.push(job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).map(interval));
             columns.parent.push(job.parent.map(JobId::key));
-            columns.trace_parent.push(job.trace_parent.clone());
-            if bytes > PAYLOAD_MAX {
+            columns.trace_parent.push(job.trace_parent.as_deref());
+            if text.len() > PAYLOAD_MAX {
                 columns.large.push(place);
-                columns.payload.push(large::stand_in(bytes));
+                columns.payload.push(large::stand_in(text.len()).to_string());
             } else {
-                columns.payload.push(job.payload.clone());
+                columns.payload.push(text);
             }
         }
         Ok(columns)

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     Enqueued, NewJob,
-    enqueue::{check, enqueue},
+    enqueue::{check, enqueue, length},
 };
 use crate::{Database, Error, Scope, Wake};
 
@@ -43,7 +43,7 @@ impl Grouped {
     /// # Errors
     /// [`Error::Invalid`] for a job that can't be enqueued; [`Error::Unavailable`]: it may be enqueued or not.
     pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
-        check(&job)?;
+        check(&job, length(&job.payload))?;
         let (answer, answered) = oneshot::channel();
         let gone = || Error::Unavailable("the process is stopping".to_owned());
         self.requests.send((job, answer)).await.map_err(|_| gone())?;

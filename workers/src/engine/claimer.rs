@@ -25,8 +25,8 @@ use crate::{
     flights::{Boarded, Flights},
 };
 
-/// While there is a backlog, how long to wait for more room before claiming for a little.
-const GATHER: Duration = Duration::from_millis(2);
+/// While there is a backlog, how long at most to wait for more room before claiming for a little: as long as a claim takes.
+const GATHER_MAX: Duration = Duration::from_millis(10);
 /// Claims under way at a time.
 const CLAIMS_MAX: usize = 2;
 
@@ -67,6 +67,7 @@ impl Claimer {
         loop {
             if claims.is_empty() && !backlog {
                 tokio::select! {
+                    biased;
                     () = self.stopping.cancelled() => return,
                     () = self.bell.notified() => {}
                 }
@@ -82,7 +83,7 @@ impl Claimer {
                     // What another claim had locked, this one stepped over.
                     backlog = full || backlog && !claims.is_empty();
                 }
-                room = self.free_room(backlog, self.concurrency + pace.ahead()), if may_claim => {
+                room = self.free_room(backlog.then(|| pace.claim()), self.concurrency + pace.ahead()), if may_claim => {
                     claims.push(self.fill(&names, room));
                 }
             }
@@ -91,12 +92,15 @@ impl Claimer {
         while claims.next().await.is_some() {}
     }
 
-    /// Waits for room; while there is a backlog, a moment longer for more of it.
-    async fn free_room(&self, backlog: bool, all: usize) -> OwnedSemaphorePermit {
+    /// Waits for room; while there is a backlog, for a moment also for more of it.
+    async fn free_room(&self, gather: Option<Duration>, all: usize) -> OwnedSemaphorePermit {
         let acquire = |room: usize| Arc::clone(&self.room).acquire_many_owned(u32::try_from(room).unwrap_or(u32::MAX));
         let claim_max = self.limits.claim_max as usize;
         let many = (all / 2).clamp(1, claim_max);
-        let gathered = if backlog { tokio::time::timeout(GATHER, acquire(many)).await.ok() } else { None };
+        let gathered = match gather {
+            Some(gather) => tokio::time::timeout(gather.min(GATHER_MAX), acquire(many)).await.ok(),
+            None => None,
+        };
         let mut room = match gathered {
             Some(room) => room,
             None => acquire(1).await,
@@ -142,7 +146,7 @@ impl Claimer {
             let room = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => break,
-                room = self.free_room(false, 1) => room,
+                room = self.free_room(None, 1) => room,
             };
             let since = Instant::now();
             let request =
@@ -157,7 +161,7 @@ impl Claimer {
             }
         }
         // The only slot is free again once the last result is with the finisher.
-        drop(self.free_room(false, 1).await);
+        drop(self.free_room(None, 1).await);
         self.stopping.cancel();
     }
 

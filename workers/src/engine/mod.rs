@@ -1,6 +1,7 @@
 //! The tasks of a worker process that talk to the queue. None is driven by another's polling: they run on a thread and
 //! runtime of their own, where no handler can hold them up, and the renewer on one more.
 
+pub(crate) mod alarm;
 pub(crate) mod claimer;
 pub(crate) mod finisher;
 pub(crate) mod lookout;
@@ -21,6 +22,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    alarm::Alarm,
     claimer::Claimer,
     finisher::Finisher,
     lookout::{Lookout, listen},
@@ -41,6 +43,7 @@ pub(crate) struct Engine {
     pub(crate) database: Database,
     pub(crate) newcomer: NewWorker,
     pub(crate) role: Role,
+    pub(crate) alarm: Alarm,
     /// Tells all but the finisher and the lookout to end.
     pub(crate) stop: CancellationToken,
     /// Set when no handler will hand over another result.
@@ -72,22 +75,31 @@ impl Engine {
         let tracker = TaskTracker::new();
         let queues = self.newcomer.queues.clone();
         let suspects = self.lookout.suspects.clone();
-        let looking = tokio::spawn(self.lookout.run());
-        match self.role {
+        let alarm = self.alarm;
+        let looking = tokio::spawn(alarm.clone().watch("lookout", self.lookout.run()));
+        let claiming = match self.role {
             Role::Member => {
-                tracker.spawn(self.claimer.run());
-                tracker.spawn(self.sweeper.run());
-                tracker.spawn(self.pruner.run());
+                tracker.spawn(alarm.clone().watch("sweeper", self.sweeper.run()));
+                tracker.spawn(alarm.clone().watch("pruner", self.pruner.run()));
                 if let Some((url, options, bell)) = self.listener {
-                    tracker.spawn(listen(url, options, queues, bell, self.stop.clone()));
+                    tracker
+                        .spawn(alarm.clone().watch("listener", listen(url, options, queues, bell, self.stop.clone())));
                 }
+                tokio::spawn(alarm.clone().watch("claimer", self.claimer.run()))
             }
-            Role::Isolated => {
-                tracker.spawn(self.claimer.run_suspects());
-            }
-        }
+            Role::Isolated => tokio::spawn(alarm.clone().watch("claimer", self.claimer.run_suspects())),
+        };
         tracker.close();
-        self.finisher.run(self.closing).await;
+        // Not before the claimer has ended: a claim that is answered late is given back through the finisher.
+        let (closing, handed_over) = (CancellationToken::new(), self.closing);
+        let last = closing.clone();
+        tokio::spawn(async move {
+            handed_over.cancelled().await;
+            // It ends with the token; a panic in it has raised the alarm.
+            let _ = claiming.await;
+            last.cancel();
+        });
+        alarm.watch("finisher", self.finisher.run(closing)).await;
         tracker.wait().await;
         if let Some(suspects) = suspects {
             suspects.ended().await;
@@ -96,7 +108,7 @@ impl Engine {
             tracing::warn!(%error, "the registry couldn't be told that this process ends");
         }
         self.ended.cancel();
-        // It ends with the token; a panic in it has been reported by the hook.
+        // It ends with the token; a panic in it has raised the alarm.
         let _ = looking.await;
     }
 }

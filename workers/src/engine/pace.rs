@@ -31,6 +31,11 @@ impl Pace {
         self.ahead
     }
 
+    /// How long claims take.
+    pub(crate) fn claim(&self) -> Duration {
+        self.claim
+    }
+
     /// Notes how long a claim took.
     pub(crate) fn claimed_in(&mut self, took: Duration) {
         self.claim = (self.claim * 3 + took) / 4;

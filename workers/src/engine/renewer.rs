@@ -15,7 +15,7 @@ use jobs::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::outage::Outage;
+use super::{alarm::Alarm, outage::Outage};
 use crate::{
     config::Limits,
     flights::{Flight, Flights},
@@ -43,8 +43,14 @@ impl Renewer {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(self, kinds: Arc<Kinds>, threads: usize) -> std::io::Result<std::thread::JoinHandle<()>> {
+    pub(crate) fn start(
+        self,
+        kinds: Arc<Kinds>,
+        threads: usize,
+        alarm: Alarm,
+    ) -> std::io::Result<std::thread::JoinHandle<()>> {
         std::thread::Builder::new().name("vtoc-renewer".to_owned()).spawn(move || {
+            let _armed = alarm.armed("renewer");
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()

@@ -88,6 +88,29 @@ async fn a_process_told_to_stop_finishes_or_gives_back_and_burns_no_attempt() {
 }
 
 #[tokio::test]
+async fn a_claim_that_is_answered_after_the_stop_is_given_back() {
+    let fleet = Fleet::new().await;
+    fleet.enqueue_many("tell_receiver", vec![fleet.tell(1); 3]).await;
+    let mut owner = fleet.db.owner().await;
+    sqlx::raw_sql("begin; lock table vtoc.job_ready in share mode").execute(&mut owner).await.unwrap();
+    let mut worker = fleet.worker();
+    let claims = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like '%into vtoc.job_lease%'";
+    eventually("a claim waits", SOON, || async { fleet.db.count(claims).await > 0 }).await;
+    worker.signal(Signal::SIGTERM);
+    // It has nothing to wait for but that claim: until it has come as far as that, which nobody can see from outside.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    sqlx::raw_sql("commit").execute(&mut owner).await.unwrap();
+    eventually("the process ends", SOON, || {
+        let ended = worker.ended();
+        async move { ended.is_some_and(|status| status.success()) }
+    })
+    .await;
+    assert_eq!(fleet.db.count("select count(*) from vtoc.job_lease").await, 0);
+    assert_eq!(fleet.db.count("select count(*) from vtoc.job_ready where attempt = 0 and not suspect").await, 3);
+}
+
+#[tokio::test]
 async fn a_cancelled_job_stops_running_within_a_second() {
     let fleet = Fleet::new().await;
     let _worker = fleet.worker();
