@@ -12,7 +12,7 @@ use super::{
     family,
     finish::free_keys,
 };
-use crate::{Database, Error, Scope, Tx, aftermath, database::Line};
+use crate::{Database, Error, Scope, aftermath, database::Line};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub async fn sweep(database: &Database, lease: Duration, blame: bool) -> Result<
             let mut tx = database.begin(Scope::Fleet).await?;
             let expired = expired(&mut tx, lease).await?;
             let swept = if expired.is_empty() { Swept::default() } else { take_back(&mut tx, &expired, blame).await? };
-            forget_unheard(&mut tx).await?;
             tx.commit().await?;
+            forget_unheard(database).await?;
             Ok(swept)
         })
         .await
@@ -157,35 +157,43 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
     .fetch_one(&mut *tx)
     .await?;
     free_keys(tx, &row.keyed).await?;
+    family::failed(tx, &row.awaited).await?;
     if !row.dead.is_empty() {
         aftermath::of(tx, &row.dead).await?;
     }
-    family::failed(tx, &row.awaited).await?;
     Ok(Swept { again: row.again, suspects: row.suspects, dead: i64::try_from(row.dead.len()).unwrap_or(i64::MAX) })
 }
 
 /// Requests to call jobs off that nobody will hear: of jobs that wait, which are called off here, and of those that have ended
 /// otherwise. What is called off stays so while it may run again.
-async fn forget_unheard(tx: &mut Tx) -> Result<(), Error> {
+async fn forget_unheard(database: &Database) -> Result<(), Error> {
+    let mut tx = database.begin(Scope::Fleet).await?;
     let waiting = sqlx::query!(
-        r#"with over as (
-            delete from vtoc.job_cancel c
-            where not exists (select from vtoc.job_running r where r.id = c.job_id)
-                and not exists (select from vtoc.job_ready r where r.id = c.job_id)
-            returning c.job_id, c.reason
-        )
-        select over.job_id as "key!", over.reason as "reason!"
-        from over
-        join vtoc.job_waiting w on w.id = over.job_id
-        order by over.job_id"#
+        "select c.job_id, c.reason
+        from vtoc.job_cancel c
+        join vtoc.job_waiting w on w.id = c.job_id
+        order by c.job_id
+        limit 100"
     )
-    .fetch_all(&mut **tx)
+    .fetch_all(&mut *tx)
     .await?;
+    sqlx::query!(
+        "delete from vtoc.job_cancel c
+        where not exists (select from vtoc.job_running r where r.id = c.job_id)
+            and not exists (select from vtoc.job_ready r where r.id = c.job_id)
+            and not exists (select from vtoc.job_waiting w where w.id = c.job_id)"
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
     for asked in waiting {
+        let mut tx = database.begin(Scope::Fleet).await?;
         // Woken at this very moment, it is asked again.
-        if call_off(tx, asked.key, &asked.reason).await? == Cancelled::Now {
-            aftermath::of(tx, &[asked.key]).await?;
+        if call_off(&mut tx, asked.job_id, &asked.reason).await? == Cancelled::Now {
+            aftermath::of(&mut tx, &[asked.job_id]).await?;
+            sqlx::query!("delete from vtoc.job_cancel where job_id = $1", asked.job_id).execute(&mut *tx).await?;
         }
+        tx.commit().await?;
     }
     Ok(())
 }
@@ -198,10 +206,11 @@ pub async fn report_death(database: &Database, worker: Uuid) -> Result<(), Error
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            sqlx::query!("update vtoc.worker set seen_at = '-infinity' where id = $1", worker)
+            // Leases before workers, as in a renewal and a sweep.
+            sqlx::query!("update vtoc.job_lease set lease_until = '-infinity' where worker_id = $1", worker)
                 .execute(&mut *tx)
                 .await?;
-            sqlx::query!("update vtoc.job_lease set lease_until = '-infinity' where worker_id = $1", worker)
+            sqlx::query!("update vtoc.worker set seen_at = '-infinity' where id = $1", worker)
                 .execute(&mut *tx)
                 .await?;
             tx.commit().await?;

@@ -286,3 +286,28 @@ async fn two_crashes_of_one_job_are_taken_back_in_one_call() {
     assert_eq!(crash_count(&fleet, first.key).await, 0);
     assert_eq!(fleet.claim(1).await[0].id, first.id, "no suspect any more");
 }
+
+#[tokio::test]
+async fn a_suspect_claimed_at_the_same_moment_is_cleared_too() {
+    let fleet = Fleet::new().await;
+    let claimed = fleet.running(job()).await;
+    fleet.pass(100).await;
+    fleet.sweep().await;
+    let mut claiming = fleet.begin().await;
+    let take = "with taken as (delete from vtoc.job_ready returning *)
+        insert into vtoc.job_lease (token, worker_id, lease_until, started_at, suspect, crash_count, ids, attempts)
+        select nextval('vtoc.lease_token'), $1, vtoc.clock() + interval '30 s', vtoc.clock(), suspect, crash_count, array[id], array[attempt + 1] from taken";
+    sqlx::query(take).bind(fleet.worker).execute(&mut *claiming).await.unwrap();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let stale = [claimed.attempt_key()];
+    let (cleared, ()) = tokio::join!(clear_blame(fleet.database(), &stale), async {
+        eventually("the blame waits for the claim", Duration::from_secs(4), async || {
+            fleet.base.count(waits).await == 1
+        })
+        .await;
+        claiming.commit().await.unwrap();
+    });
+    assert_eq!(cleared.unwrap(), 1);
+    let blamed = "select count(*) from vtoc.job_running where suspect or crash_count > 0";
+    assert_eq!((fleet.census().await, fleet.base.count(blamed).await), ((0, 1, 0), 0));
+}
