@@ -150,7 +150,9 @@ impl ApiError {
 impl From<jobs::Error> for ApiError {
     fn from(error: jobs::Error) -> Self {
         match error {
-            jobs::Error::Unavailable(cause) | jobs::Error::NoDay(cause) => Self::Unavailable(cause),
+            jobs::Error::Unavailable(cause) | jobs::Error::Contended(cause) | jobs::Error::NoDay(cause) => {
+                Self::Unavailable(cause)
+            }
             jobs::Error::BadCursor => Self::InvalidParameter { parameter: "cursor", detail: error.to_string() },
             jobs::Error::Invalid { field, detail } => Self::InvalidParameter { parameter: field, detail },
             jobs::Error::Unstorable(cause) => Self::Unstorable(cause),

@@ -154,7 +154,7 @@ impl Database {
             self.pools.timed_out(&pool);
             return Err(unanswered(deadline));
         };
-        if !result.as_ref().is_err_and(Error::is_transient) {
+        if !result.as_ref().is_err_and(Error::is_outage) {
             pool.answered();
         }
         result

@@ -6,6 +6,9 @@ pub enum Error {
     /// The database can't be reached or didn't answer within its deadline: try again later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The database is there, and somebody else's locks were in the way: try again.
+    #[error("somebody else's locks were in the way: {0}")]
+    Contended(String),
     /// A row's day has no partition yet. It is made by whoever meets this: try again.
     #[error("the database has no place for that day yet: {0}")]
     NoDay(String),
@@ -40,13 +43,24 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::NoDay(_))
+        matches!(self, Self::Unavailable(_) | Self::Contended(_) | Self::NoDay(_))
+    }
+
+    /// Whether the call failed because the database wasn't there, as far as the caller can tell.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
     }
 }
 
 /// SQLSTATE classes of a server that is going away, out of resources, or was told to stop the statement.
 fn passes_with_time(code: &str) -> bool {
-    matches!(code.get(..2), Some("08" | "53" | "57" | "58")) || matches!(code, "40001" | "40P01" | "55P03")
+    matches!(code.get(..2), Some("08" | "53" | "57" | "58"))
+}
+
+/// SQLSTATEs of a serialization failure, a deadlock, and a lock that wasn't free in time.
+fn is_in_the_way(code: &str) -> bool {
+    matches!(code, "40001" | "40P01" | "55P03")
 }
 
 /// SQLSTATE classes of values out of range, of the wrong form, too large, or against a constraint.
@@ -72,6 +86,9 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(database) if database.code().is_some_and(|code| passes_with_time(&code)) => {
                 Self::Unavailable(database.message().to_owned())
             }
+            sqlx::Error::Database(database) if database.code().is_some_and(|code| is_in_the_way(&code)) => {
+                Self::Contended(database.message().to_owned())
+            }
             sqlx::Error::Database(database) if misses_a_day(database.as_ref()) => {
                 Self::NoDay(database.message().to_owned())
             }
@@ -86,11 +103,18 @@ impl From<sqlx::Error> for Error {
 
 #[cfg(test)]
 mod tests {
-    use super::passes_with_time;
+    use super::*;
 
     #[test]
-    fn shutdowns_full_disks_and_deadlocks_pass_but_syntax_errors_stay() {
-        assert!(["57P01", "53100", "08006", "40P01", "55P03"].into_iter().all(passes_with_time));
-        assert!(!["42601", "23505", "", "5"].into_iter().any(passes_with_time));
+    fn shutdowns_and_full_disks_pass_but_syntax_errors_stay() {
+        assert!(["57P01", "53100", "08006"].into_iter().all(passes_with_time));
+        assert!(!["42601", "23505", "40P01", "", "5"].into_iter().any(passes_with_time));
+    }
+
+    #[test]
+    fn a_deadlock_and_a_lock_that_was_not_free_are_tried_again_and_are_no_outage() {
+        assert!(["40001", "40P01", "55P03"].into_iter().all(is_in_the_way));
+        let contended = Error::Contended("deadlock detected".to_owned());
+        assert!(contended.is_transient() && !contended.is_outage());
     }
 }

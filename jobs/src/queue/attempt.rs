@@ -80,7 +80,7 @@ impl Attempt {
         wait::woken(&self.database, self.held.key).await
     }
 
-    /// The job on whose behalf this one is.
+    /// The job on whose behalf this one is: none when that is another station's, unless it awaits this one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] without the database.

@@ -1,10 +1,11 @@
 //! Calling a job off: at once while it waits, by its worker while it runs.
 
-use super::{RETENTION_OTHER_H, family};
+use super::{
+    LOOKS_MAX, RETENTION_OTHER_H,
+    family::{self, Child},
+    finish::free_keys,
+};
 use crate::{Database, Error, JobId, Scope, Tx, aftermath};
-
-/// Statements at most in search of a job that moves; its history may also be pruned.
-const LOOKS_MAX: u32 = 5;
 
 /// What came of calling a job off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,12 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
         .await
 }
 
-/// A job that is claimed or put back at this moment is in no table that one statement sees, so it is looked for again.
+/// A job that is claimed or put back at this moment is in no table that one statement sees, so it is looked for again. Locks of
+/// several jobs would be taken out of order: a transaction calls one off.
 pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Error> {
+    sqlx::query!("select from vtoc.job_unique where job_id = $1 for update", key).execute(&mut **tx).await?;
+    let children = [Child { key, failed: true }];
+    family::lock(tx, &[], &children).await?;
     for _ in 0..LOOKS_MAX {
         let row = sqlx::query!(
             r#"with ready as (
@@ -70,10 +75,16 @@ pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Canc
                 select vtoc.clock() + make_interval(hours => $3::int), id, 'cancelled', queue, kind, station_id, attempt, vtoc.clock(), $2
                 from gone
             ),
+            begun as (
+                select id, keyed
+                from gone
+                where exists (select from vtoc.job_attempt a where a.job_id = gone.id)
+            ),
+            -- What has never run is as if it had never been; of another job the key may be kept.
             freed as (
                 delete from vtoc.job_unique u
                 using gone
-                where gone.keyed and u.job_id = gone.id
+                where gone.keyed and u.job_id = gone.id and not exists (select from begun)
             ),
             asked as (
                 insert into vtoc.job_cancel (job_id, reason)
@@ -83,7 +94,8 @@ pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Canc
                 on conflict (job_id) do update set reason = excluded.reason
                 returning job_id
             )
-            select exists (select from gone) as "now!", exists (select from gone where awaited) as "awaited!", exists (select from asked) as "asked!",
+            select exists (select from gone) as "now!", exists (select from gone where awaited) as "awaited!",
+                exists (select from begun where keyed) as "keyed!", exists (select from asked) as "asked!",
                 exists (select from vtoc.job_finished where id = $1) as "finished!""#,
             key,
             reason,
@@ -92,8 +104,11 @@ pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Canc
         .fetch_one(&mut **tx)
         .await?;
         if row.now {
+            if row.keyed {
+                free_keys(tx, &[key]).await?;
+            }
             if row.awaited {
-                family::failed(tx, &[key]).await?;
+                family::ended(tx, &children).await?;
             }
             return Ok(Cancelled::Now);
         }

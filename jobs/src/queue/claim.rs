@@ -256,11 +256,17 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
         .await
 }
 
+/// Jobs whose time has come that one look marks, and as many that have waited long enough. A literal in both statements, for
+/// the sake of their plans.
+const LOOK_MAX: i64 = 1_000;
+
 /// What a look around before a claim found.
 #[derive(Debug, Clone, Default)]
 pub struct Look {
     /// Jobs whose time had come and that may be claimed now.
     pub promoted: u64,
+    /// Whether more may have come due than one look marks.
+    pub more: bool,
     /// How long until the next job's time comes, or the deadline of one that waits.
     pub next_due_in: Option<Duration>,
     /// Whether there are jobs to claim.
@@ -324,6 +330,7 @@ pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &
             tx.commit().await?;
             Ok(Look {
                 promoted: row.promoted.unsigned_abs(),
+                more: row.promoted == LOOK_MAX || woken == LOOK_MAX,
                 next_due_in: row.next_due_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
                 due: row.due || woken > 0,
                 suspects: row.suspects,

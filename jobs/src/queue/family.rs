@@ -111,7 +111,7 @@ pub(super) async fn failed(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The job on whose behalf `key` is.
+/// The job on whose behalf `key` is: one of the same station, or one that awaits it. Whoever enqueues names any parent.
 pub(super) async fn parent(database: &Database, key: i64) -> Result<Option<JobId>, Error> {
     database
         .bounded(async {
@@ -120,7 +120,9 @@ pub(super) async fn parent(database: &Database, key: i64) -> Result<Option<JobId
                 r#"select p.id as "id!", p.enqueued_at as "enqueued_at!"
                 from vtoc.job j
                 join vtoc.job p on p.id = j.parent_id
-                where j.id = $1"#,
+                where j.id = $1
+                    and (p.station_id is not distinct from j.station_id
+                        or exists (select from vtoc.job_child c where c.id = j.id and c.parent_id = p.id))"#,
                 key
             )
             .fetch_optional(&mut *tx)

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Ending, Until};
+use super::{Ending, Until, enqueue::length};
+
+/// Characters of an error that are kept.
+const ERROR_MAX: usize = 4_000;
+/// Bytes of an output that are kept.
+const OUTPUT_MAX: usize = 64 * 1024;
 
 /// What an attempt came to. The engine turns it into rows; nothing of it is decided by an exception.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,24 +52,25 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// What the engine writes for this fate; nothing when it is written already or mustn't be. `jitter` is in 0 … 1.
+    /// What the engine writes for this fate; nothing when it is written already or mustn't be. `jitter` is in 0 … 1. Output and
+    /// error are no larger than what is kept of them, since an ending may have to wait for the database.
     #[must_use]
     pub fn ending(self, backoff: &Backoff, attempt: i16, attempts_max: i16, jitter: f64) -> Option<Ending> {
         Some(match self {
             Self::Committed | Self::Stale => return None,
-            Self::Done(output) => Ending::Done(output),
-            Self::Cancel(reason) => Ending::Cancelled(reason),
-            Self::Dead(error) => Ending::Dead { outcome: "dead", error },
+            Self::Done(output) => Ending::Done(output.map(|output| omitted(&output).unwrap_or(output))),
+            Self::Cancel(reason) => Ending::Cancelled(cut(&reason)),
+            Self::Dead(error) => Ending::Dead { outcome: "dead", error: cut(&error) },
             Self::Retry { error, fault, .. } if attempt >= attempts_max => {
                 let outcome = if fault == Fault::Error { "dead" } else { fault.outcome() };
-                Ending::Dead { outcome, error: format!("{error} (attempt {attempt} of {attempts_max})") }
+                Ending::Dead { outcome, error: cut(&format!("{error} (attempt {attempt} of {attempts_max})")) }
             }
             Self::Retry { error, after, fault } => {
                 let delay = after.map_or_else(|| backoff.wait(attempt.unsigned_abs(), jitter), Backoff::asked);
-                Ending::Again { delay, burned: true, outcome: fault.outcome(), error: Some(error) }
+                Ending::Again { delay, burned: true, outcome: fault.outcome(), error: Some(cut(&error)) }
             }
             Self::Snooze { pause, reason } => {
-                Ending::Again { delay: pause, burned: false, outcome: "snooze", error: Some(reason) }
+                Ending::Again { delay: pause, burned: false, outcome: "snooze", error: Some(cut(&reason)) }
             }
             Self::Wait { until, within } => Ending::Wait { until, within },
             Self::Interrupted => {
@@ -72,6 +78,17 @@ impl Fate {
             }
         })
     }
+}
+
+/// As much of an error as is kept.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(ERROR_MAX).collect()
+}
+
+/// What is kept in place of an output over the cap; none for others.
+pub(super) fn omitted(output: &Value) -> Option<Value> {
+    let bytes = length(output);
+    (bytes > OUTPUT_MAX).then(|| json!({ "omitted": "output over the cap", "bytes": bytes, "bytes_max": OUTPUT_MAX }))
 }
 
 /// How an attempt failed.
@@ -151,6 +168,36 @@ mod tests {
         let snooze = Fate::Snooze { pause: Duration::from_secs(5), reason: String::new() };
         assert!(matches!(snooze.ending(&BACKOFF, 3, 3, 1.0), Some(Ending::Again { burned: false, .. })));
         assert!(Fate::Stale.ending(&BACKOFF, 1, 3, 1.0).is_none());
+    }
+
+    #[test]
+    fn what_waits_to_be_written_is_no_larger_than_what_is_kept() {
+        let ending = |fate: Fate| fate.ending(&BACKOFF, 3, 3, 1.0);
+        let long = || "é".repeat(100_000);
+        assert!(
+            matches!(ending(Fate::Done(Some(json!(long())))), Some(Ending::Done(Some(kept))) if length(&kept) < 100)
+        );
+        assert_eq!(ending_of_output(json!({ "n": 1 })), Some(json!({ "n": 1 })));
+        let retry = |fault| Fate::Retry { error: long(), after: None, fault };
+        for fate in [Fate::Dead(long()), retry(Fault::Error)] {
+            assert!(matches!(ending(fate), Some(Ending::Dead { error, .. }) if error.chars().count() == ERROR_MAX));
+        }
+        assert!(
+            matches!(ending(Fate::Cancel(long())), Some(Ending::Cancelled(reason)) if reason.chars().count() == ERROR_MAX)
+        );
+        let again = retry(Fault::Error).ending(&BACKOFF, 1, 3, 1.0);
+        assert!(matches!(again, Some(Ending::Again { error: Some(error), .. }) if error.chars().count() == ERROR_MAX));
+        let snooze = Fate::Snooze { pause: Duration::ZERO, reason: long() };
+        assert!(
+            matches!(ending(snooze), Some(Ending::Again { error: Some(error), .. }) if error.chars().count() == ERROR_MAX)
+        );
+    }
+
+    fn ending_of_output(output: Value) -> Option<Value> {
+        match Fate::Done(Some(output)).ending(&BACKOFF, 1, 3, 1.0) {
+            Some(Ending::Done(output)) => output,
+            _ => None,
+        }
     }
 
     proptest! {

@@ -73,7 +73,7 @@ pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            let written = finish_in(&mut tx, outcomes).await?;
+            let written = finish_in(&mut tx, outcomes, leases).await?;
             if !leases.is_empty() {
                 settle::retire(&mut tx, leases).await?;
             }
@@ -83,9 +83,13 @@ pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -
         .await
 }
 
-/// [`finish`] inside the caller's transaction, which must be in fleet scope.
-pub(crate) async fn finish_in(tx: &mut Line, outcomes: &[Outcome]) -> Result<HashSet<(i64, i64)>, Error> {
-    let settled = settle::settle(tx, outcomes).await?;
+/// [`finish`] inside the caller's transaction, which must be in fleet scope; `retiring` may be ended behind it.
+pub(crate) async fn finish_in(
+    tx: &mut Line,
+    outcomes: &[Outcome],
+    retiring: &[i64],
+) -> Result<HashSet<(i64, i64)>, Error> {
+    let settled = settle::settle(tx, outcomes, retiring).await?;
     write(tx, &settled).await?;
     Ok(settled.iter().map(|settled| settled.outcome.held.attempt_key()).collect())
 }
@@ -143,13 +147,13 @@ pub(super) async fn write(tx: &mut Line, settled: &[Settled<'_>]) -> Result<(), 
     if !cancelled.is_empty() {
         sqlx::query!("delete from vtoc.job_cancel where job_id = any($1)", &cancelled).execute(&mut *tx).await?;
     }
-    if !unsuccessful.is_empty() {
-        aftermath::of(tx, &unsuccessful).await?;
-    }
     if !(waits.is_empty() && children.is_empty()) {
         family::lock(tx, &waits.parents(), &children).await?;
         waits.write(tx).await?;
         family::ended(tx, &children).await?;
+    }
+    if !unsuccessful.is_empty() {
+        aftermath::of(tx, &unsuccessful).await?;
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ async fn commit(waiting: Arc<Mutex<mpsc::Receiver<(NewJob, Answer)>>>, database:
             Err(Error::Unavailable(why)) => {
                 answers.into_iter().for_each(|answer| drop(answer.send(Err(Error::Unavailable(why.clone())))));
             }
-            // One of them can't be stored: each for itself.
+            // One of them can't be stored, or was in somebody's way: each for itself.
             Err(_) => {
                 for (job, answer) in jobs.into_iter().zip(answers) {
                     let enqueued = together(&database, std::slice::from_ref(&job)).await;

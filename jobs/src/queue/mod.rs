@@ -35,5 +35,7 @@ pub use wait::{Until, Woken};
 pub(crate) const RETENTION_DONE_H: i32 = 24;
 /// See [`RETENTION_DONE_H`].
 pub(crate) const RETENTION_OTHER_H: i32 = 30 * 24;
+/// Statements at most in search of a job that moves; its history may also be pruned.
+const LOOKS_MAX: u32 = 5;
 /// Deaths of its process after which a job that ran alone is dead.
 pub const CRASHES_MAX: i16 = 3;

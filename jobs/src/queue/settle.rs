@@ -25,8 +25,13 @@ pub(super) struct Settled<'a> {
     pub(super) lease: Lease,
 }
 
-/// Takes the jobs of `outcomes` out of their leases; those that were still in are answered.
-pub(super) async fn settle<'a>(tx: &mut Line, outcomes: &'a [Outcome]) -> Result<Vec<Settled<'a>>, Error> {
+/// Takes the jobs of `outcomes` out of their leases; those that were still in are answered. Locks the leases of `retiring`, too,
+/// when it locks any: all leases are locked in one order.
+pub(super) async fn settle<'a>(
+    tx: &mut Line,
+    outcomes: &'a [Outcome],
+    retiring: &[i64],
+) -> Result<Vec<Settled<'a>>, Error> {
     // Of two results of one attempt the first counts.
     let mut seen = HashSet::with_capacity(outcomes.len());
     let outcomes: Vec<&Outcome> = outcomes.iter().filter(|outcome| seen.insert(outcome.held.attempt_key())).collect();
@@ -36,7 +41,7 @@ pub(super) async fn settle<'a>(tx: &mut Line, outcomes: &'a [Outcome]) -> Result
     let (whole, mut parts): (Vec<&Outcome>, Vec<&Outcome>) = outcomes.iter().partition(is_whole);
     let mut settled = Vec::with_capacity(outcomes.len());
     if !whole.is_empty() {
-        let leases = end_whole(tx, &whole).await?;
+        let leases = end_whole(tx, &whole, retiring).await?;
         for outcome in whole {
             match leases.get(&outcome.held.token) {
                 Some(lease) => settled.push(Settled { outcome, lease: *lease }),
@@ -57,11 +62,12 @@ pub(super) async fn settle<'a>(tx: &mut Line, outcomes: &'a [Outcome]) -> Result
 }
 
 /// Ends whole leases: those of `outcomes` that stand and of whose jobs none was settled before. Answers by token.
-async fn end_whole(tx: &mut Line, outcomes: &[&Outcome]) -> Result<HashMap<i64, Lease>, Error> {
+async fn end_whole(tx: &mut Line, outcomes: &[&Outcome], retiring: &[i64]) -> Result<HashMap<i64, Lease>, Error> {
     let tokens = HashSet::<i64>::from_iter(outcomes.iter().map(|outcome| outcome.held.token));
     let tokens = Vec::from_iter(tokens);
+    let locked = [&tokens, retiring].concat();
     // Apart from what follows, which must see what the holders of these locks have committed.
-    sqlx::query!("select token from vtoc.job_lease where token = any($1) order by token for update", &tokens)
+    sqlx::query!("select token from vtoc.job_lease where token = any($1) order by token for update", &locked)
         .fetch_all(&mut *tx)
         .await?;
     let rows = sqlx::query!(
@@ -145,9 +151,17 @@ pub(super) async fn unlock(tx: &mut Line, token: i64, key: i64) -> Result<(), Er
 /// Ends leases whose jobs are all settled.
 pub(super) async fn retire(tx: &mut Line, tokens: &[i64]) -> Result<(), Error> {
     sqlx::query!(
-        "with gone as (
-            delete from vtoc.job_lease l
+        "with empty as materialized (
+            select l.token
+            from vtoc.job_lease l
             where l.token = any($1) and cardinality(l.ids) = (select count(*) from vtoc.job_settled s where s.token = l.token)
+            order by l.token
+            for update
+        ),
+        gone as (
+            delete from vtoc.job_lease l
+            using empty
+            where l.token = empty.token
             returning l.token
         )
         delete from vtoc.job_settled s

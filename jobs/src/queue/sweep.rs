@@ -1,5 +1,5 @@
 //! The sweep: jobs whose lease ran out run again. Who is to blame for a death is only said when it is known: a job that
-//! was alone in its process. Several in flight become suspects and rerun alone.
+//! was alone in its process. Everything else that was in a process that is gone becomes a suspect and reruns alone.
 
 use std::time::Duration;
 
@@ -12,21 +12,22 @@ use super::{
     family,
     finish::free_keys,
 };
-use crate::{Database, Error, Scope, Tx, aftermath, database::Line};
+use crate::{Database, Error, Scope, aftermath, database::Line};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Jobs made ready again.
     pub again: i64,
-    /// Of those, suspects: several were in flight when their process died.
+    /// Of those, what was in a process that is gone and can't be told to have killed it.
     pub suspects: i64,
     /// Jobs that killed their worker too often.
     pub dead: i64,
 }
 
 /// Takes jobs back whose lease ran out. `lease` is the fleet's lease; a process seen within it lives, and its jobs are not
-/// blamed. With `blame` false nobody is: the caller was itself without the database and can't tell.
+/// suspected. With `blame` false no death is counted, since the caller was itself without the database and can't tell; jobs of a
+/// process that is gone run alone all the same.
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database.
@@ -36,8 +37,8 @@ pub async fn sweep(database: &Database, lease: Duration, blame: bool) -> Result<
             let mut tx = database.begin(Scope::Fleet).await?;
             let expired = expired(&mut tx, lease).await?;
             let swept = if expired.is_empty() { Swept::default() } else { take_back(&mut tx, &expired, blame).await? };
-            forget_unheard(&mut tx).await?;
             tx.commit().await?;
+            forget_unheard(database).await?;
             Ok(swept)
         })
         .await
@@ -80,7 +81,7 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
     let lives: Vec<bool> = expired.iter().map(|lease| lease.lives).collect();
     let row = sqlx::query!(
         r#"with expired as materialized (
-            select u.token, u.worker_id, $4 and not u.lives as blamed
+            select u.token, u.worker_id, not u.lives as lost
             from unnest($1::bigint[], $2::uuid[], $3::bool[]) as u (token, worker_id, lives)
         ),
         in_flight as materialized (
@@ -100,18 +101,18 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
             where s.token = expired.token
         ),
         judged as materialized (
-            select r.id, r.token, r.worker_id, r.started_at, r.attempt, r.suspect, r.jobs, e.blamed, vtoc.clock() as now,
-                e.blamed and r.jobs > 1 as newly_suspect,
-                (r.crash_count + case when e.blamed and r.jobs = 1 then 1 else 0 end)::smallint as crashes,
+            select r.id, r.token, r.worker_id, r.started_at, r.attempt, r.suspect, r.jobs, e.lost, vtoc.clock() as now, c.counts,
+                (r.crash_count + c.counts::int)::smallint as crashes,
                 j.queue, j.kind, j.station_id, j.priority, j.attempts_max, j.dedupe_key is not null as keyed,
                 exists (select from vtoc.job_child c where c.id = r.id) as awaited
             from in_flight r
             join expired e on e.token = r.token
+            cross join lateral (select $4 and e.lost and r.jobs = 1 as counts) c
             cross join lateral (select * from vtoc.job where id = r.id limit 1) j
         ),
         back as (
             insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, suspect, keyed, attempt, attempts_max, crash_count, awaited)
-            select id, queue, kind, station_id, priority, now, true, suspect or blamed, keyed, attempt - 1, attempts_max, crashes, awaited
+            select id, queue, kind, station_id, priority, now, true, suspect or lost, keyed, attempt - 1, attempts_max, crashes, awaited
             from judged
             where crashes < $5
             returning id
@@ -126,22 +127,23 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
         ),
         attempts as (
             insert into vtoc.job_attempt (job_id, token, attempt, station_id, worker_id, started_at, finished_at, outcome, error, counted)
-            select id, token, attempt, station_id, worker_id, started_at, now, case when blamed then 'crashed' else 'given_up' end,
-                case when blamed and jobs = 1 then 'its process died with this job alone in it'
-                    when blamed then 'its process died with ' || jobs || ' jobs in it'
+            select id, token, attempt, station_id, worker_id, started_at, now, case when lost then 'crashed' else 'given_up' end,
+                case when counts then 'its process died with this job alone in it'
+                    when lost and $4 then 'its process died with ' || jobs || ' jobs in it'
+                    when lost then 'its process was gone; who found that had just come back or begun'
                     else 'its lease ran out' end,
-                blamed and jobs = 1
+                counts
             from judged
         ),
         -- A lease that an effect holds now is judged later, by what is known now.
         died as (
             update vtoc.worker w
             set died_with = d.jobs
-            from (select distinct worker_id, jobs from judged where blamed) d
+            from (select distinct worker_id, jobs from judged where lost) d
             where w.id = d.worker_id and w.died_with is distinct from d.jobs
         )
         select (select count(*) from back) as "again!",
-            (select count(*) from judged where newly_suspect) as "suspects!",
+            (select count(*) from judged where lost and not counts) as "suspects!",
             array(select id from history) as "dead!",
             array(select id from judged where keyed and crashes >= $5) as "keyed!",
             array(select id from judged where awaited and crashes >= $5) as "awaited!""#,
@@ -155,35 +157,43 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
     .fetch_one(&mut *tx)
     .await?;
     free_keys(tx, &row.keyed).await?;
+    family::failed(tx, &row.awaited).await?;
     if !row.dead.is_empty() {
         aftermath::of(tx, &row.dead).await?;
     }
-    family::failed(tx, &row.awaited).await?;
     Ok(Swept { again: row.again, suspects: row.suspects, dead: i64::try_from(row.dead.len()).unwrap_or(i64::MAX) })
 }
 
 /// Requests to call jobs off that nobody will hear: of jobs that wait, which are called off here, and of those that have ended
 /// otherwise. What is called off stays so while it may run again.
-async fn forget_unheard(tx: &mut Tx) -> Result<(), Error> {
+async fn forget_unheard(database: &Database) -> Result<(), Error> {
+    let mut tx = database.begin(Scope::Fleet).await?;
     let waiting = sqlx::query!(
-        r#"with over as (
-            delete from vtoc.job_cancel c
-            where not exists (select from vtoc.job_running r where r.id = c.job_id)
-                and not exists (select from vtoc.job_ready r where r.id = c.job_id)
-            returning c.job_id, c.reason
-        )
-        select over.job_id as "key!", over.reason as "reason!"
-        from over
-        join vtoc.job_waiting w on w.id = over.job_id
-        order by over.job_id"#
+        "select c.job_id, c.reason
+        from vtoc.job_cancel c
+        join vtoc.job_waiting w on w.id = c.job_id
+        order by c.job_id
+        limit 100"
     )
-    .fetch_all(&mut **tx)
+    .fetch_all(&mut *tx)
     .await?;
+    sqlx::query!(
+        "delete from vtoc.job_cancel c
+        where not exists (select from vtoc.job_running r where r.id = c.job_id)
+            and not exists (select from vtoc.job_ready r where r.id = c.job_id)
+            and not exists (select from vtoc.job_waiting w where w.id = c.job_id)"
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
     for asked in waiting {
+        let mut tx = database.begin(Scope::Fleet).await?;
         // Woken at this very moment, it is asked again.
-        if call_off(tx, asked.key, &asked.reason).await? == Cancelled::Now {
-            aftermath::of(tx, &[asked.key]).await?;
+        if call_off(&mut tx, asked.job_id, &asked.reason).await? == Cancelled::Now {
+            aftermath::of(&mut tx, &[asked.job_id]).await?;
+            sqlx::query!("delete from vtoc.job_cancel where job_id = $1", asked.job_id).execute(&mut *tx).await?;
         }
+        tx.commit().await?;
     }
     Ok(())
 }
@@ -196,10 +206,11 @@ pub async fn report_death(database: &Database, worker: Uuid) -> Result<(), Error
     database
         .bounded(async {
             let mut tx = database.begin(Scope::Fleet).await?;
-            sqlx::query!("update vtoc.worker set seen_at = '-infinity' where id = $1", worker)
+            // Leases before workers, as in a renewal and a sweep.
+            sqlx::query!("update vtoc.job_lease set lease_until = '-infinity' where worker_id = $1", worker)
                 .execute(&mut *tx)
                 .await?;
-            sqlx::query!("update vtoc.job_lease set lease_until = '-infinity' where worker_id = $1", worker)
+            sqlx::query!("update vtoc.worker set seen_at = '-infinity' where id = $1", worker)
                 .execute(&mut *tx)
                 .await?;
             tx.commit().await?;

@@ -5,17 +5,23 @@ use std::time::Duration;
 use jobs::{
     JobId, Scope,
     queue::{
-        Ending,
+        Ending, Until,
         cancel::{Cancelled, cancel},
         claim::look,
         sweep::report_death,
+        wait::By,
     },
     stations::Role,
     testing::eventually,
 };
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::fleet::{Fleet, done, ended, job, keyed, lane};
+use crate::{
+    family::waiting_for,
+    fleet::{Fleet, done, ended, job, keyed, lane},
+    waiting::{next, wait},
+};
 
 async fn called_off(fleet: &Fleet, id: JobId) -> Cancelled {
     cancel(fleet.database(), Scope::Fleet, id, "not needed").await.unwrap()
@@ -25,6 +31,20 @@ async fn called_off(fleet: &Fleet, id: JobId) -> Cancelled {
 async fn heard_by(fleet: &Fleet, worker: Uuid) -> Vec<(i64, String)> {
     let (queues, kinds) = lane();
     look(fleet.database(), worker, &queues, &kinds).await.unwrap().cancelled
+}
+
+/// Waits until `sessions` of this database wait for somebody's lock.
+async fn lock_waits(fleet: &Fleet, sessions: i64) {
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("a session waits", Duration::from_secs(4), async || fleet.base.count(waits).await == sessions).await;
+}
+
+/// Somebody who has locked the family of `parent`.
+async fn holder_of_family(fleet: &Fleet, parent: i64) -> jobs::Tx {
+    let mut holder = fleet.begin().await;
+    let lock = "select from vtoc.job_family where parent_id = $1 for update";
+    sqlx::query(lock).bind(parent).execute(&mut *holder).await.unwrap();
+    holder
 }
 
 #[tokio::test]
@@ -114,14 +134,84 @@ async fn a_job_claimed_at_the_same_moment_is_asked_to_stop_not_taken_for_finishe
         fleet.worker
     );
     sqlx::query(sqlx::AssertSqlSafe(take)).execute(&mut *claiming).await.unwrap();
-    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let (cancelled, ()) = tokio::join!(called_off(&fleet, id), async {
-        eventually("the cancel waits for the claim", Duration::from_secs(4), async || {
-            fleet.base.count(waits).await == 1
-        })
-        .await;
+        lock_waits(&fleet, 1).await;
         claiming.commit().await.unwrap();
     });
     assert_eq!(cancelled, Cancelled::Asked);
     assert_eq!(heard_by(&fleet, fleet.worker).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_has_run_keeps_its_key_for_as_long_as_it_was_to_be_kept() {
+    let fleet = Fleet::new().await;
+    let claimed = fleet.running(keyed("k", Some(Duration::from_secs(60)))).await;
+    fleet.finish(&[ended(&claimed, wait(Until::Callback, 3600))]).await;
+    assert_eq!(called_off(&fleet, claimed.id).await, Cancelled::Now);
+    assert!(!fleet.enqueue(&[keyed("k", None)]).await[0].fresh);
+    fleet.pass(61).await;
+    assert!(fleet.enqueue(&[keyed("k", None)]).await[0].fresh);
+}
+
+#[tokio::test]
+async fn a_parent_called_off_while_its_child_and_its_sibling_end_does_not_deadlock() {
+    let fleet = Fleet::new().await;
+    let (_, children) = waiting_for(&fleet, &[job()]).await;
+    let sibling = fleet.claim(1).await.remove(0);
+    assert_eq!(sibling.id, children[0].id);
+    let mut locked = fleet.attempt(&sibling).lock().await.unwrap();
+    let grandparent = fleet.attempt(&sibling).parent().await.unwrap().unwrap();
+    locked.enqueue_children(grandparent, &[job()]).await.unwrap();
+    locked.commit().await.unwrap();
+    let parent = fleet.claim(1).await.remove(0);
+    let mut locked = fleet.attempt(&parent).lock().await.unwrap();
+    locked.enqueue_children(parent.id, &[job()]).await.unwrap();
+    locked.wait(Until::Children, Duration::from_secs(3600)).await.unwrap();
+    let child = fleet.claim(1).await.remove(0);
+    let holder = holder_of_family(&fleet, parent.key).await;
+    let ends = [done(&sibling), done(&child)];
+    let cancelled = async {
+        lock_waits(&fleet, 1).await;
+        called_off(&fleet, parent.id).await
+    };
+    let released = async {
+        lock_waits(&fleet, 2).await;
+        holder.commit().await.unwrap();
+    };
+    let (written, cancelled, ()) = tokio::join!(fleet.finish(&ends), cancelled, released);
+    assert_eq!((written.len(), cancelled), (2, Cancelled::Now));
+    assert_eq!(next(&fleet).await.1, Some((By::Children, Some(json!({ "done": 1, "failed": 1 })))));
+}
+
+#[tokio::test]
+async fn a_sweep_that_calls_several_off_does_not_deadlock_with_the_ends_of_children() {
+    let fleet = Fleet::new().await;
+    let (grandparent, _) = waiting_for(&fleet, &[job()]).await;
+    let sibling = fleet.claim(1).await.remove(0);
+    let (first, _) = waiting_for(&fleet, &[job()]).await;
+    let child = fleet.claim(1).await.remove(0);
+    let mut locked = fleet.attempt(&sibling).lock().await.unwrap();
+    locked.enqueue_children(grandparent.id, &[job()]).await.unwrap();
+    locked.commit().await.unwrap();
+    let second = fleet.claim(1).await.remove(0);
+    assert_eq!(called_off(&fleet, second.id).await, Cancelled::Asked);
+    fleet.finish(&[ended(&second, wait(Until::Callback, 3600))]).await;
+    fleet.base.execute(&format!("insert into vtoc.job_cancel (job_id, reason) values ({}, 'no')", first.key)).await;
+    let holder = holder_of_family(&fleet, first.key).await;
+    let ends = [done(&sibling), done(&child)];
+    let swept = async {
+        lock_waits(&fleet, 1).await;
+        fleet.sweep().await
+    };
+    let released = async {
+        lock_waits(&fleet, 2).await;
+        holder.commit().await.unwrap();
+    };
+    let (written, _, ()) = tokio::join!(fleet.finish(&ends), swept, released);
+    assert_eq!(written.len(), 2);
+    for called_off in [first, second] {
+        assert_eq!(fleet.end_of(called_off.key).await.as_deref(), Some("cancelled"));
+    }
+    assert_eq!(next(&fleet).await.1, Some((By::Children, Some(json!({ "done": 1, "failed": 1 })))));
+    assert_eq!(fleet.base.count("select count(*) from vtoc.job_cancel").await, 0);
 }

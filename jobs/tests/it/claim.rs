@@ -159,3 +159,12 @@ async fn the_attempt_is_durable_from_the_claim_on() {
     );
     assert_eq!((claimed.attempt, fleet.base.count(&row).await), (1, 1));
 }
+
+#[tokio::test]
+async fn a_look_that_marked_all_it_may_says_that_there_may_be_more() {
+    let fleet = Fleet::new().await;
+    fleet.enqueue(&vec![delayed(10); 1_001]).await;
+    fleet.pass(11).await;
+    let looks = [look_around(&fleet).await, look_around(&fleet).await];
+    assert_eq!(looks.map(|look| (look.promoted, look.more)), [(1_000, true), (1, false)]);
+}

@@ -34,7 +34,7 @@ fn dead(claimed: &Claimed) -> Outcome {
 }
 
 /// A parent that waits an hour for `children`, enqueued in the same transaction.
-async fn waiting_for(fleet: &Fleet, children: &[NewJob]) -> (Claimed, Vec<Enqueued>) {
+pub(crate) async fn waiting_for(fleet: &Fleet, children: &[NewJob]) -> (Claimed, Vec<Enqueued>) {
     let claimed = fleet.running(parent()).await;
     let mut locked = fleet.attempt(&claimed).lock().await.unwrap();
     let enqueued = locked.enqueue_children(claimed.id, children).await.unwrap();

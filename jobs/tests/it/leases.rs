@@ -6,9 +6,11 @@ use jobs::{
     ConnectOptions,
     queue::{
         Ending,
+        finish::finish,
         lease::Renewer,
         sweep::{report_death, sweep},
     },
+    testing::eventually,
 };
 
 use crate::fleet::{Fleet, LEASE, done, ended, job, stale};
@@ -43,8 +45,8 @@ async fn an_unrenewed_lease_runs_out_and_its_job_runs_again_without_a_burned_att
     assert_eq!(fleet.sweep().await.again, 0);
     fleet.pass(20).await;
     let swept = sweep(fleet.database(), LEASE, false).await.unwrap();
-    assert_eq!((swept.again, swept.suspects, swept.dead), (1, 0, 0));
-    assert_eq!(fleet.claim(1).await[0].attempt, 1);
+    assert_eq!((swept.again, swept.dead), (1, 0));
+    assert_eq!(fleet.claim_suspect_as(fleet.worker).await.unwrap().attempt, 1);
     assert_eq!(fleet.base.count("select count(*) from vtoc.job_lease").await, 1, "the old lease is gone");
 }
 
@@ -115,4 +117,64 @@ async fn a_renewer_overrules_a_handler_that_holds_its_thread() {
     assert_eq!(fleet.census().await, (1, 1, 0));
     assert!(fleet.finish(&[done(&slow)]).await.is_empty(), "its own result comes too late");
     assert_eq!(fleet.claim(1).await[0].attempt, 2);
+}
+
+/// Waits until `sessions` of this database wait for somebody's lock.
+async fn lock_waits(fleet: &Fleet, sessions: i64) {
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("a session waits", Duration::from_secs(4), async || fleet.base.count(waits).await == sessions).await;
+}
+
+/// Somebody who has locked a lease.
+async fn holder_of(fleet: &Fleet, token: i64) -> jobs::Tx {
+    let mut holder = fleet.begin().await;
+    let lock = "select from vtoc.job_lease where token = $1 for update";
+    sqlx::query(lock).bind(token).execute(&mut *holder).await.unwrap();
+    holder
+}
+
+#[tokio::test]
+async fn a_renewal_and_results_of_the_same_leases_do_not_deadlock() {
+    let fleet = Fleet::new().await;
+    let (low, high) = (fleet.running(job()).await, fleet.running(job()).await);
+    let mut renewer = renewer(&fleet).await;
+    // Its row lies behind the other's now.
+    renewer.renew(fleet.worker, &[low.token], LEASE).await.unwrap();
+    fleet.base.execute("analyze vtoc.job_lease").await;
+    let holder = holder_of(&fleet, low.token).await;
+    let (results, tokens) = ([done(&low), done(&high)], [low.token, high.token]);
+    let renewed = async {
+        lock_waits(&fleet, 1).await;
+        renewer.renew(fleet.worker, &tokens, LEASE).await.unwrap()
+    };
+    let released = async {
+        lock_waits(&fleet, 2).await;
+        holder.commit().await.unwrap();
+    };
+    let (written, stand, ()) = tokio::join!(fleet.finish(&results), renewed, released);
+    assert_eq!((written.len(), stand.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_renewal_and_the_end_of_a_lease_whose_jobs_came_one_by_one_do_not_deadlock() {
+    let fleet = Fleet::new().await;
+    fleet.enqueue(&[job(), job()]).await;
+    let parts = fleet.claim(2).await;
+    let (low, high) = (parts[0].token, fleet.running(job()).await);
+    fleet.finish(&[done(&parts[0])]).await;
+    fleet.finish(&[done(&parts[1])]).await;
+    let mut renewer = renewer(&fleet).await;
+    let holder = holder_of(&fleet, low).await;
+    let (results, leases, tokens) = ([done(&high)], [low], [low, high.token]);
+    let finished = async {
+        lock_waits(&fleet, 1).await;
+        finish(fleet.database(), &results, &leases).await.unwrap()
+    };
+    let released = async {
+        lock_waits(&fleet, 2).await;
+        holder.commit().await.unwrap();
+    };
+    let (stand, written, ()) = tokio::join!(renewer.renew(fleet.worker, &tokens, LEASE), finished, released);
+    assert_eq!((stand.unwrap().len(), written.len()), (2, 1));
+    assert_eq!(fleet.base.count("select count(*) from vtoc.job_lease").await, 0);
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod accept;
+mod behalf;
 mod cancel;
 mod catalogue;
 mod chat;

@@ -13,6 +13,7 @@ use jobs::{
         finish::finish,
         history::make_partitions,
         prune::{Detaching, Pruned, prune},
+        sweep::Swept,
     },
 };
 use serde_json::{Value, json};
@@ -227,4 +228,31 @@ async fn the_database_itself_refuses_to_drop_a_day_too_early() {
     }
     let why = ["is not detached", "bodies are still read from", "has not expired", "is not dropped by days"];
     assert!(refused.len() == why.len() && refused.iter().zip(why).all(|(said, why)| said.contains(why)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_job_whose_day_was_moved_is_taken_back_when_its_process_is_gone() {
+    let fleet = Fleet::new().await;
+    let claimed = fleet.running(NewJob { payload: json!("old"), ..job() }).await;
+    days_pass(&fleet, 5).await;
+    assert_eq!(pruned(&fleet).await.kept, 1);
+    assert!(!first_day_is_there(&fleet).await);
+    assert_eq!(fleet.sweep().await, Swept { again: 1, suspects: 0, dead: 0 });
+    let again = fleet.claim_suspect_as(fleet.worker).await.unwrap();
+    assert_eq!((again.id, again.payload.get()), (claimed.id, "\"old\""));
+}
+
+#[tokio::test]
+async fn history_that_expired_within_the_last_hour_is_not_dropped_yet() {
+    let fleet = Fleet::new().await;
+    let claimed = fleet.running(job()).await;
+    fleet.finish(&[done(&claimed)]).await;
+    let half_past_s = "select extract(epoch from date_trunc('day', expires_at, 'UTC') + interval '1 day 30 min' - vtoc.clock())::bigint from vtoc.job_finished";
+    fleet.pass(fleet.base.count(half_past_s).await).await;
+    make_partitions(fleet.database()).await.unwrap();
+    pruned(&fleet).await;
+    assert_eq!(fleet.end_of(claimed.key).await.as_deref(), Some("done"));
+    fleet.pass(3_600).await;
+    pruned(&fleet).await;
+    assert_eq!(fleet.end_of(claimed.key).await, None);
 }

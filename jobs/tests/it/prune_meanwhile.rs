@@ -14,6 +14,8 @@ use jobs::{
     Database, Scope,
     queue::{
         Ending, NewJob,
+        dead::purge,
+        enqueue,
         prune::{Detaching, prune},
     },
     testing::eventually,
@@ -225,5 +227,63 @@ async fn somebody_who_reads_for_minutes_keeps_days_and_nobody_waiting() {
         .await;
         assert_eq!(amiss(&mut reader, &needed).await, None);
         assert_eq!(fleet.base.count("select count(*) from vtoc.job_kept").await, needed.len() as i64);
+    }
+}
+
+/// Waits until a session that runs `statement` waits for somebody's lock.
+async fn waits_in(fleet: &Fleet, statement: &str) {
+    let waits = format!(
+        "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like '%{statement}%' and pid <> pg_backend_pid()"
+    );
+    eventually("a session waits", Duration::from_secs(4), async || fleet.base.count(&waits).await == 1).await;
+}
+
+#[tokio::test]
+async fn a_job_that_comes_into_a_day_between_copy_and_move_keeps_the_day() {
+    let fleet = Fleet::new().await;
+    // The day before would be in the way, since nobody may detach it beside an open transaction.
+    let yesterday = "do $$ begin execute 'drop table vtoc.job_body_' || to_char(now() at time zone 'UTC' - interval '1 day', 'YYYYMMDD'); end $$";
+    fleet.base.execute(yesterday).await;
+    let mut late = fleet.begin().await;
+    enqueue(&mut late, &[NewJob { payload: json!("late"), ..job() }]).await.unwrap();
+    days_pass(&fleet, 5).await;
+    let committed = async {
+        waits_in(&fleet, "close_body_day").await;
+        late.commit().await.unwrap();
+    };
+    let (first, ()) = tokio::join!(prune(fleet.database(), Detaching::Concurrently), committed);
+    assert!(!first.unwrap().unwrap().left.is_empty());
+    assert_eq!(pruned(&fleet).await.kept, 1);
+    assert_eq!(fleet.claim(1).await[0].payload.get(), "\"late\"");
+}
+
+#[tokio::test]
+async fn a_purge_under_way_leaves_no_copy_of_what_it_removes() {
+    let fleet = Fleet::new().await;
+    let claimed = fleet.running(job()).await;
+    fleet.finish(&[ended(&claimed, Ending::Dead { outcome: "dead", error: String::new() })]).await;
+    days_pass(&fleet, 5).await;
+    // The purge has removed the body when it comes to the attempt, and isn't committed.
+    let mut holder = fleet.begin().await;
+    sqlx::query("select from vtoc.job_attempt for update").execute(&mut *holder).await.unwrap();
+    let (ids, over) = ([claimed.id], AtomicBool::new(false));
+    let purged = async {
+        let gone = purge(fleet.database(), Scope::Fleet, &ids).await.unwrap();
+        over.store(true, Ordering::Relaxed);
+        gone
+    };
+    let moved = async {
+        waits_in(&fleet, "delete from vtoc.job_finished").await;
+        let beside = prune(fleet.database(), Detaching::Concurrently).await.unwrap().unwrap();
+        assert!(!over.load(Ordering::Relaxed));
+        holder.commit().await.unwrap();
+        beside
+    };
+    let (gone, beside) = tokio::join!(purged, moved);
+    assert_eq!(gone, ids);
+    assert!(!beside.left.is_empty(), "{beside:?}");
+    for table in ["job_kept", "job_body", "job_attempt"] {
+        assert_eq!(fleet.base.count(&format!("select count(*) from vtoc.{table}")).await, 0, "{table}");
     }
 }

@@ -117,16 +117,47 @@ async fn a_process_that_retired_in_good_order_is_not_blamed() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_was_itself_without_the_database_blames_nobody() {
+async fn a_sweep_that_was_itself_without_the_database_counts_nothing() {
     let fleet = Fleet::new().await;
     fleet.enqueue(&vec![job(); 3]).await;
     fleet.claim(2).await;
     let lone = fleet.process().await;
     fleet.claim_as(lone, 1).await;
     fleet.pass(100).await;
-    assert_eq!(sweep(fleet.database(), LEASE, false).await.unwrap(), Swept { again: 3, suspects: 0, dead: 0 });
-    assert_eq!(fleet.base.count("select count(*) from vtoc.job_ready where suspect or crash_count > 0").await, 0);
-    assert_eq!(fleet.base.count("select count(*) from vtoc.job_attempt where outcome = 'given_up'").await, 3);
+    assert_eq!(sweep(fleet.database(), LEASE, false).await.unwrap(), Swept { again: 3, suspects: 3, dead: 0 });
+    assert_eq!(fleet.base.count("select count(*) from vtoc.job_ready where crash_count > 0").await, 0);
+    assert_eq!(fleet.base.count("select count(*) from vtoc.job_attempt where counted").await, 0);
+}
+
+#[tokio::test]
+async fn a_sweeper_too_young_to_blame_still_isolates() {
+    let fleet = Fleet::new().await;
+    let killer = fleet.running(job()).await;
+    for _ in 0..4 {
+        let young = fleet.process().await;
+        report_death(fleet.database(), fleet.worker).await.unwrap();
+        sweep(fleet.database(), LEASE, false).await.unwrap();
+        assert!(fleet.claim_as(young, 1).await.is_empty(), "it runs in no worker any more");
+        assert_eq!(crash_count(&fleet, killer.key).await, 0);
+        assert_eq!(fleet.claim_suspect_as(fleet.worker).await.unwrap().id, killer.id);
+    }
+    // The worker that isolates it lives on, and is soon old enough to count.
+    for _ in 0..3 {
+        dies(&fleet, fleet.worker).await;
+        fleet.claim_suspect_as(fleet.worker).await;
+    }
+    assert_eq!(fleet.end_of(killer.key).await.as_deref(), Some("dead"));
+}
+
+#[tokio::test]
+async fn who_was_only_away_while_nobody_could_tell_is_trusted_again() {
+    let fleet = Fleet::new().await;
+    let claimed = fleet.running(job()).await;
+    fleet.pass(100).await;
+    sweep(fleet.database(), LEASE, false).await.unwrap();
+    assert!(fleet.claim(1).await.is_empty());
+    assert_eq!(clear_blame(fleet.database(), &[claimed.attempt_key()]).await.unwrap(), 1);
+    assert_eq!(fleet.claim(1).await[0].id, claimed.id);
 }
 
 #[tokio::test]
@@ -254,4 +285,29 @@ async fn two_crashes_of_one_job_are_taken_back_in_one_call() {
     assert_eq!(clear_blame(fleet.database(), &stale).await.unwrap(), 2);
     assert_eq!(crash_count(&fleet, first.key).await, 0);
     assert_eq!(fleet.claim(1).await[0].id, first.id, "no suspect any more");
+}
+
+#[tokio::test]
+async fn a_suspect_claimed_at_the_same_moment_is_cleared_too() {
+    let fleet = Fleet::new().await;
+    let claimed = fleet.running(job()).await;
+    fleet.pass(100).await;
+    fleet.sweep().await;
+    let mut claiming = fleet.begin().await;
+    let take = "with taken as (delete from vtoc.job_ready returning *)
+        insert into vtoc.job_lease (token, worker_id, lease_until, started_at, suspect, crash_count, ids, attempts)
+        select nextval('vtoc.lease_token'), $1, vtoc.clock() + interval '30 s', vtoc.clock(), suspect, crash_count, array[id], array[attempt + 1] from taken";
+    sqlx::query(take).bind(fleet.worker).execute(&mut *claiming).await.unwrap();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let stale = [claimed.attempt_key()];
+    let (cleared, ()) = tokio::join!(clear_blame(fleet.database(), &stale), async {
+        eventually("the blame waits for the claim", Duration::from_secs(4), async || {
+            fleet.base.count(waits).await == 1
+        })
+        .await;
+        claiming.commit().await.unwrap();
+    });
+    assert_eq!(cleared.unwrap(), 1);
+    let blamed = "select count(*) from vtoc.job_running where suspect or crash_count > 0";
+    assert_eq!((fleet.census().await, fleet.base.count(blamed).await), ((0, 1, 0), 0));
 }

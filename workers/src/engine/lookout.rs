@@ -75,6 +75,9 @@ impl Lookout {
         if look.due {
             self.bell.notify_one();
         }
+        if look.more {
+            return Duration::ZERO;
+        }
         look.next_due_in.unwrap_or(self.poll).clamp(Duration::from_millis(1), self.poll)
     }
 }

@@ -19,9 +19,9 @@ impl Outage {
         Self { last: Arc::new(Mutex::new(Instant::now())) }
     }
 
-    /// Notes an error of a call.
+    /// Notes an error of a call, if the database wasn't there.
     pub(crate) fn note(&self, error: &Error) {
-        if error.is_transient() {
+        if error.is_outage() {
             *self.last.lock().expect("no holder of this lock panics") = Instant::now();
         }
     }
@@ -29,5 +29,21 @@ impl Outage {
     /// Whether the database was there for all of the last `period`.
     pub(crate) fn none_for(&self, period: Duration) -> bool {
         self.last.lock().expect("no holder of this lock panics").elapsed() > period
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadlock_is_no_outage() {
+        let outage = Outage::new();
+        let began = *outage.last.lock().expect("nobody else");
+        outage.note(&Error::Contended("deadlock detected".to_owned()));
+        outage.note(&Error::NoDay("yesterday".to_owned()));
+        assert_eq!(*outage.last.lock().expect("nobody else"), began);
+        outage.note(&Error::Unavailable("connection refused".to_owned()));
+        assert!(*outage.last.lock().expect("nobody else") > began);
     }
 }

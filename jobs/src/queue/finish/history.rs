@@ -9,13 +9,11 @@ use crate::{
     Error,
     database::Line,
     nul,
-    queue::{RETENTION_DONE_H, RETENTION_OTHER_H, enqueue::length},
+    queue::{
+        RETENTION_DONE_H, RETENTION_OTHER_H,
+        fate::{cut, omitted},
+    },
 };
-
-/// Characters of an error that are kept.
-const ERROR_MAX: usize = 4_000;
-/// Bytes of an output that are kept.
-const OUTPUT_MAX: usize = 64 * 1024;
 
 /// Jobs that go into the history.
 #[derive(Default)]
@@ -133,14 +131,6 @@ impl Attempts {
     }
 }
 
-fn cut(text: &str) -> String {
-    text.chars().filter(|c| *c != '\0').take(ERROR_MAX).collect()
-}
-
 fn capped(output: &Value) -> Value {
-    let bytes = length(output);
-    if bytes <= OUTPUT_MAX {
-        return nul::replaced(output);
-    }
-    serde_json::json!({ "omitted": "output over the cap", "bytes": bytes, "bytes_max": OUTPUT_MAX })
+    omitted(output).unwrap_or_else(|| nul::replaced(output))
 }

@@ -15,8 +15,8 @@ pub(crate) fn records(call: &Call, answer: &Answer, before: &Seen, after: &Seen)
     for ((number, at), (_, outcome)) in &after.attempts {
         let (job, token) = (id(*number), token_of(*at));
         let was = before.attempts.get(&(*number, *at)).map(|(_, outcome)| outcome.as_ref());
-        if matches!(call, Call::Sweep { .. }) && was.is_none() {
-            records.push(Record::Swept { job, token, blamed: outcome == "crashed" });
+        if let (Call::Sweep { blame }, None) = (call, was) {
+            records.push(Record::Swept { job, token, blamed: *blame && outcome == "crashed" });
         }
         if was == Some("crashed") && outcome != "crashed" {
             records.push(Record::Cleared { job, token });

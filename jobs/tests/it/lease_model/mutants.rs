@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use self::drivers::{Unfenced, Unlocked, Unrenewed};
 use super::{
     call::{Came, Delivery, Heard, Queue},
-    commands::Command,
+    commands::{Command, WORKERS},
     draw, judged,
     model::Model,
     real::{Real, with_ledger},
@@ -24,12 +24,15 @@ use super::{
 const ENOUGH: u32 = 1_000;
 const COMMANDS: usize = 120;
 
-/// One job, taken by a worker that is then away for longer than its lease, swept and taken by another; `away` is what the
-/// first does before that, `back` what both do after it.
+/// The first child.
+const CHILD: usize = WORKERS;
+
+/// One job, taken by a worker that is then away for longer than its lease, swept and taken by a child; `away` is what the
+/// worker does before that, `back` what both do after it.
 fn taken_twice(away: &[Command], back: &[Command]) -> Vec<Command> {
     let job = Delivery { number: 0, attempts_max: 3, priority: 0, delay_s: 0 };
     let begin = [Command::Enqueue(job, Heard::Answer), Command::Claim { worker: 0, limit: 1 }];
-    let swept = [Command::Pass(30), Command::Sweep { blame: false }, Command::Claim { worker: 1, limit: 1 }];
+    let swept = [Command::Pass(30), Command::Sweep { blame: false }, Command::ClaimSuspect { child: CHILD }];
     [&begin, away, &swept, back].concat()
 }
 
@@ -79,7 +82,7 @@ fn a_driver_without_fencing_is_found() {
 
 #[test]
 fn an_effect_without_the_rows_lock_is_found() {
-    let late = [Command::Lock(1, 0), Command::Commit(1), Command::Commit(0)];
+    let late = [Command::Lock(CHILD, 0), Command::Commit(CHILD), Command::Commit(0)];
     let report = assert_found(&taken_twice(&[Command::Lock(0, 0)], &late), Unlocked::new);
     let whats: Vec<&str> = report.violations.iter().map(|violation| violation.what).collect();
     assert_eq!(whats, ["an attempt whose lease was gone wrote", "an effect took effect more than once"], "{report}");

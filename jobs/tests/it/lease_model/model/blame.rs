@@ -28,15 +28,17 @@ impl Model {
             expired.iter().map(|(_, process)| self.in_flight(*process).max(died_with(*process))).collect();
         let mut swept = Swept::default();
         for ((token, process), in_flight) in expired.into_iter().zip(in_flight) {
-            let blamed = blame && !self.lives(process);
+            let lost = !self.lives(process);
+            // Alone, and known to be.
+            let counts = lost && blame && in_flight == 1;
             // A lease is left alone while an effect holds one of its jobs.
             if self.open.values().any(|(open, _)| self.holds(*open, token)) {
                 continue;
             }
             for job in 0..self.jobs.len() {
                 if self.holds(job, token) {
-                    self.take_back(job, token, blamed, in_flight, &mut swept);
-                    if blamed {
+                    self.take_back(job, token, lost, counts, &mut swept);
+                    if lost {
                         self.processes.entry(process).and_modify(|seat| seat.died_with = in_flight);
                     }
                 }
@@ -46,11 +48,11 @@ impl Model {
         swept
     }
 
-    fn take_back(&mut self, number: Job, token: Token, blamed: bool, in_flight: usize, swept: &mut Swept) {
+    fn take_back(&mut self, number: Job, token: Token, lost: bool, counts: bool, swept: &mut Swept) {
         let job = &mut self.jobs[number];
-        let outcome = if blamed { "crashed" } else { "given_up" };
+        let outcome = if lost { "crashed" } else { "given_up" };
         self.attempts.insert((number, token), (job.attempt, Cow::Borrowed(outcome)));
-        if blamed && in_flight == 1 {
+        if counts {
             job.crash_count += 1;
             self.counted.insert((number, token));
         }
@@ -61,9 +63,9 @@ impl Model {
         }
         job.place = Place::Ready { run_at_s: self.now_s, due: true };
         job.attempt -= 1;
-        job.suspect |= blamed;
+        job.suspect |= lost;
         swept.again += 1;
-        swept.suspects += i64::from(blamed && in_flight > 1);
+        swept.suspects += i64::from(lost && !counts);
     }
 
     /// Leases of a dead process go together, once the last of them has run out.
