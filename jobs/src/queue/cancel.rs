@@ -50,9 +50,8 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
 /// A job that is claimed or put back at this moment is in no table that one statement sees, so it is looked for again. Locks of
 /// several jobs would be taken out of order: a transaction calls one off.
 pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Error> {
-    sqlx::query!("select from vtoc.job_unique where job_id = $1 for update", key).execute(&mut **tx).await?;
     let children = [Child { key, failed: true }];
-    family::lock(tx, &[], &children).await?;
+    lock_before(tx, key, &children).await?;
     for _ in 0..LOOKS_MAX {
         let row = sqlx::query!(
             r#"with ready as (
@@ -120,4 +119,10 @@ pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Canc
         }
     }
     Ok(Cancelled::Finished)
+}
+
+/// Locks what others lock before the job's own row: its key and its parent's family.
+async fn lock_before(tx: &mut Tx, key: i64, children: &[Child]) -> Result<(), Error> {
+    sqlx::query!("select from vtoc.job_unique where job_id = $1 for update", key).execute(&mut **tx).await?;
+    family::lock(tx, &[], children).await
 }

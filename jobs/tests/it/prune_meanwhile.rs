@@ -239,12 +239,16 @@ async fn waits_in(fleet: &Fleet, statement: &str) {
     eventually("a session waits", Duration::from_secs(4), async || fleet.base.count(&waits).await == 1).await;
 }
 
+/// Drops the day before the first, which would be in the way: nobody may detach it beside an open transaction.
+async fn drop_yesterday(fleet: &Fleet) {
+    let drop = "do $$ begin execute 'drop table vtoc.job_body_' || to_char(now() at time zone 'UTC' - interval '1 day', 'YYYYMMDD'); end $$";
+    fleet.base.execute(drop).await;
+}
+
 #[tokio::test]
 async fn a_job_that_comes_into_a_day_between_copy_and_move_keeps_the_day() {
     let fleet = Fleet::new().await;
-    // The day before would be in the way, since nobody may detach it beside an open transaction.
-    let yesterday = "do $$ begin execute 'drop table vtoc.job_body_' || to_char(now() at time zone 'UTC' - interval '1 day', 'YYYYMMDD'); end $$";
-    fleet.base.execute(yesterday).await;
+    drop_yesterday(&fleet).await;
     let mut late = fleet.begin().await;
     enqueue(&mut late, &[NewJob { payload: json!("late"), ..job() }]).await.unwrap();
     days_pass(&fleet, 5).await;
@@ -261,6 +265,7 @@ async fn a_job_that_comes_into_a_day_between_copy_and_move_keeps_the_day() {
 #[tokio::test]
 async fn a_purge_under_way_leaves_no_copy_of_what_it_removes() {
     let fleet = Fleet::new().await;
+    drop_yesterday(&fleet).await;
     let claimed = fleet.running(job()).await;
     fleet.finish(&[ended(&claimed, Ending::Dead { outcome: "dead", error: String::new() })]).await;
     days_pass(&fleet, 5).await;
