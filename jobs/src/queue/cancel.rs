@@ -50,8 +50,7 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
 /// A job that is claimed or put back at this moment is in no table that one statement sees, so it is looked for again. Locks of
 /// several jobs would be taken out of order: a transaction calls one off.
 pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Cancelled, Error> {
-    let children = [Child { key, failed: true }];
-    lock_before(tx, key, &children).await?;
+    let child = lock_before(tx, key).await?;
     for _ in 0..LOOKS_MAX {
         let row = sqlx::query!(
             r#"with ready as (
@@ -107,7 +106,7 @@ pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Canc
                 free_keys(tx, &[key]).await?;
             }
             if row.awaited {
-                family::ended(tx, &children).await?;
+                family::ended(tx, &child).await?;
             }
             return Ok(Cancelled::Now);
         }
@@ -121,8 +120,10 @@ pub(super) async fn call_off(tx: &mut Tx, key: i64, reason: &str) -> Result<Canc
     Ok(Cancelled::Finished)
 }
 
-/// Locks what others lock before the job's own row: its key and its parent's family.
-async fn lock_before(tx: &mut Tx, key: i64, children: &[Child]) -> Result<(), Error> {
+/// Locks what others lock before the job's own row: its key and its parent's family. Answers with what then ends.
+async fn lock_before(tx: &mut Tx, key: i64) -> Result<[Child; 1], Error> {
     sqlx::query!("select from vtoc.job_unique where job_id = $1 for update", key).execute(&mut **tx).await?;
-    family::lock(tx, &[], children).await
+    let child = [Child { key, failed: true }];
+    family::lock(tx, &[], &child).await?;
+    Ok(child)
 }
