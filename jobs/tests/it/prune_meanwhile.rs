@@ -239,9 +239,20 @@ async fn waits_in(fleet: &Fleet, statement: &str) {
     eventually("a session waits", Duration::from_secs(4), async || fleet.base.count(&waits).await == 1).await;
 }
 
-/// Drops the day before the first, which would be in the way: nobody may detach it beside an open transaction.
+/// Drops the days before the first, which would be in the way: nobody may detach them beside an open transaction. There are
+/// more than one when the template was made on an earlier day.
 async fn drop_yesterday(fleet: &Fleet) {
-    let drop = "do $$ begin execute 'drop table vtoc.job_body_' || to_char(now() at time zone 'UTC' - interval '1 day', 'YYYYMMDD'); end $$";
+    let drop = "do $$
+        declare day text;
+        begin
+            for day in
+                select relname from pg_class
+                where relkind = 'r' and relname ~ '^job_body_[0-9]{8}$'
+                    and relname < 'job_body_' || to_char(now() at time zone 'UTC', 'YYYYMMDD')
+            loop
+                execute 'drop table vtoc.' || day;
+            end loop;
+        end $$";
     fleet.base.execute(drop).await;
 }
 
