@@ -107,8 +107,7 @@ impl Database {
     /// A transaction of the whole fleet whose statements are planned once, whatever their parameters: for those whose best
     /// plan doesn't depend on them, and which are sent so often that planning them each time would be felt.
     pub(crate) async fn begin_planned(&self) -> Result<Tx, Error> {
-        let role = "set local role vtoc_queue; set local plan_cache_mode = force_generic_plan";
-        self.open(role, Some(Scope::Fleet)).await
+        self.open(&format!("{FLEET}; set local plan_cache_mode = force_generic_plan"), Some(Scope::Fleet)).await
     }
 
     /// A transaction over one station's data.

@@ -14,11 +14,9 @@ use jobs::{
     queue::{Backoff, Fate, Until},
 };
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
-use workers::{Config, Isolation, Limits, Role, run};
+use workers::{Config, Isolation, Limits, Role, run, stop_on_signal};
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -220,13 +218,7 @@ async fn main() -> anyhow::Result<()> {
         .with(entry::<BlockAndReturn>())
         .with(entry::<TellReceiver>())
         .with(entry::<AskAround>());
-    let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let told = stop.clone();
-    tokio::spawn(async move {
-        terminate.recv().await;
-        told.cancel();
-    });
+    let stop = stop_on_signal()?;
     let role = if arguments.isolated { Role::Isolated } else { Role::Member };
     let counters = run(config, kinds, services, role, stop).await?;
     tracing::info!(?counters, "worker ends");

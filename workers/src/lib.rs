@@ -9,6 +9,7 @@ mod flights;
 mod isolation;
 mod layers;
 mod process;
+mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -16,3 +17,4 @@ pub use config::{Config, Limits};
 pub use flights::Counters;
 pub use isolation::Isolation;
 pub use process::{Role, run};
+pub use stop::stop_on_signal;

@@ -13,11 +13,9 @@ use clap::{
     builder::{FalseyValueParser, StringValueParser},
 };
 use jobs::{installation, kinds::Kinds};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
-use workers::{Config, Isolation, Limits, Role, run};
+use workers::{Config, Isolation, Limits, Role, run, stop_on_signal};
 
 /// Jobs are allocated on one thread and freed on another, which the system's allocator locks for.
 #[global_allocator]
@@ -131,18 +129,4 @@ fn chat(arguments: &Arguments) -> anyhow::Result<Chat> {
 /// A setting that says something: an empty variable is one that isn't set.
 fn filled(setting: &Option<String>) -> Option<&str> {
     setting.as_deref().filter(|setting| !setting.is_empty())
-}
-
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
-    Ok(stop)
 }

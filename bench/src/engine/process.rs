@@ -11,13 +11,9 @@ use nix::{
     unistd::Pid,
 };
 use serde::{Deserialize, Serialize};
-use tokio::{
-    process::{Child, ChildStdout, Command},
-    signal::unix::{SignalKind, signal},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::process::{Child, ChildStdout, Command};
 use uuid::Uuid;
-use workers::{Config, Isolation, Limits, Role};
+use workers::{Config, Isolation, Limits, Role, stop_on_signal};
 
 /// How long a worker process may take to end its jobs.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
@@ -53,16 +49,7 @@ pub(super) struct LastWords {
 
 /// Serves as a worker process until SIGTERM or SIGINT.
 pub(crate) async fn serve(worker: Worker) -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
+    let stop = stop_on_signal()?;
     let role = if worker.isolated { Role::Isolated } else { Role::Member };
     let counters = super::worker::serve(config(worker)?, role, stop).await?;
     let last_words = LastWords { stale: counters.stale.load(Ordering::Relaxed) };

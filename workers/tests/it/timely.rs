@@ -96,10 +96,13 @@ async fn a_claim_that_is_answered_after_the_stop_is_given_back() {
     let mut worker = fleet.worker();
     let claims = "select count(*) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' and query like '%into vtoc.job_lease%'";
+    let listening = "select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'vtoc-worker-listener'";
     eventually("a claim waits", SOON, || async { fleet.db.count(claims).await > 0 }).await;
+    eventually("it listens", SOON, || async { fleet.db.count(listening).await > 0 }).await;
     worker.signal(Signal::SIGTERM);
-    // It has nothing to wait for but that claim: until it has come as far as that, which nobody can see from outside.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Then it has nothing to wait for but that claim.
+    eventually("it has heard that it is to stop", SOON, || async { fleet.db.count(listening).await == 0 }).await;
     sqlx::raw_sql("commit").execute(&mut owner).await.unwrap();
     eventually("the process ends", SOON, || {
         let ended = worker.ended();
