@@ -101,8 +101,13 @@ async fn a_claim_that_is_answered_after_the_stop_is_given_back() {
     eventually("a claim waits", SOON, || async { fleet.db.count(claims).await > 0 }).await;
     eventually("it listens", SOON, || async { fleet.db.count(listening).await > 0 }).await;
     worker.signal(Signal::SIGTERM);
-    // Then it has nothing to wait for but that claim.
     eventually("it has heard that it is to stop", SOON, || async { fleet.db.count(listening).await == 0 }).await;
+    // Nothing but that claim keeps it.
+    let watched = Instant::now();
+    while watched.elapsed() < Duration::from_secs(1) {
+        let stopped = fleet.db.count("select count(*) from vtoc.worker where stopped_at is not null").await;
+        assert_eq!(stopped, 0, "it went without the answer");
+    }
     sqlx::raw_sql("commit").execute(&mut owner).await.unwrap();
     eventually("the process ends", SOON, || {
         let ended = worker.ended();
