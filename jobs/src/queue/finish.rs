@@ -141,8 +141,9 @@ pub(super) async fn write(tx: &mut Line, settled: &[Settled<'_>]) -> Result<(), 
         }
     }
     ended.write(tx).await?;
-    again.write(tx).await?;
+    // Before what comes next: a pause counts from the end of its attempt, and not a moment less.
     attempts.write(tx).await?;
+    again.write(tx).await?;
     free_keys(tx, &keyed).await?;
     if !cancelled.is_empty() {
         sqlx::query!("delete from vtoc.job_cancel where job_id = any($1)", &cancelled).execute(&mut *tx).await?;
