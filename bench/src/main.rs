@@ -60,7 +60,7 @@ async fn run() -> anyhow::Result<()> {
     // The filter of a real worker, so that spans cost what they cost there; but only warnings are shown.
     let filter = EnvFilter::new("info,apalis_core=warn,sqlx=error");
     let shown = std::io::stderr.with_max_level(tracing::Level::WARN);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(shown).with_ansi(false).init();
+    workers::log(filter, shown);
     match Arguments::parse().command {
         Command::Run(run) => session::run(run).await,
         Command::Page { json, folder } => page::write(&json, &folder),

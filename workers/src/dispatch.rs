@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apalis_core::{error::BoxDynError, task::data::Data};
+use apalis_core::error::BoxDynError;
 use jobs::{
     Database, Wake,
     kinds::{Cx, Kinds, Services},
@@ -21,7 +21,7 @@ pub(crate) struct Room {
 }
 
 /// Runs one job.
-pub(crate) async fn dispatch(job: Boarded, room: Data<Arc<Room>>) -> Result<Fate, BoxDynError> {
+pub(crate) async fn dispatch(job: Boarded, room: Arc<Room>) -> Result<Fate, BoxDynError> {
     let Some(kind) = room.kinds.get(&job.claimed.kind) else {
         // The claim asks for known kinds only.
         return Ok(Fate::Interrupted);

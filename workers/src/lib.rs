@@ -8,6 +8,7 @@ mod engine;
 mod flights;
 mod isolation;
 mod layers;
+mod logging;
 mod process;
 mod stop;
 #[cfg(feature = "testing")]
@@ -16,5 +17,6 @@ pub mod testing;
 pub use config::{Config, Limits};
 pub use flights::Counters;
 pub use isolation::Isolation;
+pub use logging::log;
 pub use process::{Role, run};
 pub use stop::stop_on_signal;

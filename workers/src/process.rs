@@ -284,13 +284,13 @@ impl Parts {
         lane: mpsc::Receiver<Boarded>,
         room: Room,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<> {
+        let room = Arc::new(room);
         let worker = WorkerBuilder::new(self.config.worker_id.to_string())
             .backend(Claims::new(lane, self.config.concurrency, self.results.clone()))
             .parallelize(tokio::spawn)
             .layer(FateLayer { results: self.results.clone() })
             .layer(guards())
-            .data(Arc::new(room))
-            .build(dispatch);
+            .build(move |job| dispatch(job, Arc::clone(&room)));
         let (stop, flights, drain) = (self.stop.clone(), self.flights.clone(), self.config.limits.drain);
         let signal = async move {
             stop.cancelled_owned().await;

@@ -1,14 +1,23 @@
 //! Claiming: one statement takes as many jobs as there are free slots, under one lease with one token.
 
-use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
+mod bodies;
+mod front;
+mod look;
+
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{AssertSqlSafe, Row, postgres::PgRow, types::Json};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row, Type, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{enqueue::interval, wait};
-use crate::{Database, Error, JobId, Scope, StationId, Tx};
+use self::{bodies::Body, front::Stretches};
+pub use self::{
+    front::Fronts,
+    look::{Look, glance, look},
+};
+use super::enqueue::interval;
+use crate::{Database, Error, JobId, StationId};
 
 /// What a worker process asks for.
 #[derive(Debug, Clone)]
@@ -34,6 +43,8 @@ pub struct Claimed {
     pub id: JobId,
     /// When it was enqueued.
     pub enqueued_at: DateTime<Utc>,
+    /// When it might have run: its place among the jobs of its priority.
+    pub run_at: DateTime<Utc>,
     /// W3C trace context of whoever enqueued it.
     pub trace_parent: Option<String>,
     /// The kind's own fields, undecoded.
@@ -99,67 +110,43 @@ impl Names {
     }
 }
 
-/// What the body of a job says.
-struct Body {
-    enqueued_at: DateTime<Utc>,
-    trace_parent: Option<String>,
-    payload: Box<RawValue>,
+/// One column of many jobs, as an array; none of no jobs.
+fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<Vec<T>, sqlx::Error>
+where
+    Vec<T>: Decode<'r, Postgres> + Type<Postgres>,
+{
+    Ok(row.try_get::<Option<Vec<T>>, _>(at)?.unwrap_or_default())
 }
 
-impl Body {
-    /// Reads one from the columns behind `first`; none where a body of that day isn't any more.
-    fn read(row: &PgRow, first: usize) -> Result<Option<Self>, sqlx::Error> {
-        let (Some(enqueued_at), Some(Json(payload))) = (row.try_get(first)?, row.try_get(first + 2)?) else {
-            return Ok(None);
-        };
-        Ok(Some(Self { enqueued_at, trace_parent: row.try_get(first + 1)?, payload }))
-    }
-}
-
-/// Reads what [`take`] selects, in its order: looking columns up by name would cost as much as the rest.
-fn held(rows: &[PgRow]) -> Result<Vec<(Held, Option<Body>)>, sqlx::Error> {
+/// Reads what [`take`] selects, a column at a time: rows of one job each would cost as much as the rest. With each job, when it
+/// might have run.
+fn held(row: &PgRow) -> Result<Vec<(Held, DateTime<Utc>)>, sqlx::Error> {
+    let token = row.try_get(0)?;
+    let keys = column::<i64>(row, 1)?;
+    let batch = i32::try_from(keys.len()).unwrap_or(i32::MAX);
+    let (queues, kinds) = (column::<String>(row, 2)?, column::<String>(row, 3)?);
+    let (stations, priorities) = (column::<Option<i64>>(row, 4)?, column::<i16>(row, 5)?);
+    let (attempts, attempts_max) = (column::<i16>(row, 6)?, column::<i16>(row, 7)?);
+    let (keyed, awaited) = (column::<bool>(row, 8)?, column::<bool>(row, 9)?);
+    let run_at = column::<DateTime<Utc>>(row, 10)?;
     let mut names = Names::default();
-    let batch = i32::try_from(rows.len()).unwrap_or(i32::MAX);
-    let mut held = |row: &PgRow| {
+    let mut held = |n: usize| {
         let held = Held {
-            key: row.try_get(0)?,
-            token: row.try_get(1)?,
+            key: keys[n],
+            token,
             batch,
-            queue: names.of(row.try_get(2)?),
-            kind: names.of(row.try_get(3)?),
-            station: row.try_get::<Option<i64>, _>(4)?.map(StationId),
-            priority: row.try_get(5)?,
-            attempt: row.try_get(6)?,
-            attempts_max: row.try_get(7)?,
-            keyed: row.try_get(8)?,
-            awaited: row.try_get(9)?,
+            queue: names.of(&queues[n]),
+            kind: names.of(&kinds[n]),
+            station: stations[n].map(StationId),
+            priority: priorities[n],
+            attempt: attempts[n],
+            attempts_max: attempts_max[n],
+            keyed: keyed[n],
+            awaited: awaited[n],
         };
-        Ok((held, Body::read(row, 10)?))
+        (held, run_at[n])
     };
-    rows.iter().map(&mut held).collect()
-}
-
-/// The jobs with their bodies. Those of days long past are asked for apart: looking for each in two places would be felt.
-async fn with_bodies(tx: &mut Tx, held: Vec<(Held, Option<Body>)>) -> Result<Vec<Claimed>, Error> {
-    let elsewhere: Vec<i64> = held.iter().filter(|(_, body)| body.is_none()).map(|(held, _)| held.key).collect();
-    let mut kept = HashMap::new();
-    if !elsewhere.is_empty() {
-        // By a statement of its own, which sees a body that was moved between the two.
-        let rows = sqlx::query("select id, enqueued_at, trace_parent, payload from vtoc.job_kept where id = any($1)")
-            .bind(&elsewhere)
-            .fetch_all(&mut **tx)
-            .await?;
-        for row in &rows {
-            if let Some(body) = Body::read(row, 1)? {
-                kept.insert(row.try_get::<i64, _>(0)?, body);
-            }
-        }
-    }
-    let claimed = |(held, body): (Held, Option<Body>)| {
-        let Body { enqueued_at, trace_parent, payload } = body.or_else(|| kept.remove(&held.key))?;
-        Some(Claimed { id: JobId::new(held.key, enqueued_at), held, enqueued_at, trace_parent, payload })
-    };
-    Ok(held.into_iter().filter_map(claimed).collect())
+    Ok((0..keys.len()).map(&mut held).collect())
 }
 
 /// Limits for callers who claim often. A limit is a literal of its statement, which is then planned once and well; with a
@@ -171,25 +158,63 @@ const STEPS: [u32; 12] = [1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 400, 500];
 /// # Errors
 /// [`Error::Unavailable`] without the database. A claim whose answer was lost stays claimed until its lease ends.
 pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed>, Error> {
-    if claim.limit == 0 {
-        return Ok(Vec::new());
-    }
+    claim_from(database, claim, &Fronts::default(), || ()).await
+}
+
+/// [`claim`] from `fronts` on: what came to stand behind them is not seen, but for what might have run within the last second,
+/// since who enqueues needs a moment to commit. `taken` is called when the statement that takes jobs has ended: another claim may
+/// follow while this one reads its bodies and commits.
+///
+/// # Errors
+/// As [`claim`].
+pub async fn claim_from(
+    database: &Database,
+    claim: &Claim<'_>,
+    fronts: &Fronts,
+    taken: impl FnOnce(),
+) -> Result<Vec<Claimed>, Error> {
     let limit = claim.limit;
+    // The stretches of a queue are walked in their order, and no further than it takes: a row that is locked in vain is one
+    // that others step over.
     let picked = format!(
         "select r.ctid, r.priority, r.run_at, r.id
         from unnest($1::text[]) q (queue)
         cross join lateral (
-            select ready.ctid, ready.priority, ready.run_at, ready.id
-            from vtoc.job_ready ready
-            where ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
-            order by ready.priority desc, ready.run_at, ready.id
+            select w.ctid, w.priority, w.run_at, w.id
+            from (
+                select s.behind, s.high, s.low, least(s.run_at, settled.at) as run_at, case when s.run_at <= settled.at then s.id else 0 end as id
+                from unnest($5::text[], $6::bool[], $7::smallint[], $8::smallint[], $9::timestamptz[], $10::bigint[])
+                    as s (queue, behind, high, low, run_at, id)
+                cross join (select vtoc.clock() - interval '1 second' as at offset 0) settled
+                where s.queue = q.queue
+            ) s
+            cross join lateral (
+                select * from (
+                    select ready.ctid, ready.priority, ready.run_at, ready.id
+                    from vtoc.job_ready ready
+                    where s.behind and ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
+                        and ready.priority = s.high and (ready.run_at, ready.id) > (s.run_at, s.id)
+                    order by ready.run_at, ready.id
+                    limit {limit}
+                    for update skip locked
+                ) behind
+                union all
+                select * from (
+                    select ready.ctid, ready.priority, ready.run_at, ready.id
+                    from vtoc.job_ready ready
+                    where not s.behind and ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
+                        and ready.priority <= s.high and ready.priority >= s.low
+                    order by ready.priority desc, ready.run_at, ready.id
+                    limit {limit}
+                    for update skip locked
+                ) between
+            ) w
             limit {limit}
-            for update skip locked
         ) r
         order by r.priority desc, r.run_at, r.id
         limit {limit}"
     );
-    take(database, claim, &picked, false).await
+    take(database, claim, &picked, Some(fronts.stretches(claim.queues)), taken).await
 }
 
 /// The limit to claim with when there is room for `limit`: the next step down.
@@ -209,11 +234,21 @@ pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Opt
         order by run_at
         limit 1
         for update skip locked";
-    Ok(take(database, claim, picked, true).await?.pop())
+    Ok(take(database, claim, picked, None, || ()).await?.pop())
 }
 
-/// Moves what `picked` picks under a new lease and reads the bodies.
-async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: bool) -> Result<Vec<Claimed>, Error> {
+/// Moves what `picked` picks, from `stretches` or among the suspects, under a new lease and reads the bodies, which may lie anywhere.
+async fn take(
+    database: &Database,
+    claim: &Claim<'_>,
+    picked: &str,
+    stretches: Option<Stretches>,
+    taken: impl FnOnce(),
+) -> Result<Vec<Claimed>, Error> {
+    if claim.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let suspect = stretches.is_none();
     let statement = format!(
         "with picked as (
             {picked}
@@ -231,111 +266,46 @@ async fn take(database: &Database, claim: &Claim<'_>, picked: &str, suspect: boo
             having count(*) > 0
             returning token
         )
-        select t.id, l.token, t.queue, t.kind, t.station_id, t.priority, (t.attempt + 1)::smallint, t.attempts_max, t.keyed, t.awaited,
-            j.enqueued_at, j.trace_parent, j.payload
-        from taken t
-        cross join lease l
-        left join vtoc.job_body j on j.id = t.id
-        order by t.priority desc, t.run_at, t.id"
+        select (select token from lease), array_agg(id), array_agg(queue), array_agg(kind), array_agg(station_id), array_agg(priority),
+            array_agg((attempt + 1)::smallint), array_agg(attempts_max), array_agg(keyed), array_agg(awaited), array_agg(run_at)
+        from (select * from taken order by priority desc, run_at, id) t
+        having count(*) > 0"
     );
     database
         .bounded(async {
             let mut tx = database.begin_planned().await?;
-            let rows = sqlx::query(AssertSqlSafe(statement))
+            let mut query = sqlx::query(AssertSqlSafe(statement))
                 .bind(claim.queues)
                 .bind(claim.kinds)
                 .bind(claim.worker)
-                .bind(interval(claim.lease))
-                .fetch_all(&mut *tx)
-                .await?;
+                .bind(interval(claim.lease));
+            if let Some(Stretches { queue, behind, high, low, run_at, id }) = stretches {
+                query = query.bind(queue).bind(behind).bind(high).bind(low).bind(run_at).bind(id);
+            }
+            let row = query.fetch_optional(&mut *tx).await?;
+            taken();
+            let Some(row) = row else {
+                tx.commit().await?;
+                return Ok(Vec::new());
+            };
+            let held = held(&row)?;
+            let keys: Vec<i64> = held.iter().map(|(held, _)| held.key).collect();
             // Before the commit: jobs that nobody can read are not to be leased.
-            let claimed = with_bodies(&mut tx, held(&rows)?).await?;
+            let mut bodies = bodies::read(&mut tx, &keys).await?;
+            let claimed = |(held, run_at): (Held, DateTime<Utc>)| {
+                let Body { enqueued_at, trace_parent, payload } = bodies.remove(&held.key)?;
+                Some(Claimed {
+                    id: JobId::new(held.key, enqueued_at),
+                    held,
+                    enqueued_at,
+                    run_at,
+                    trace_parent,
+                    payload,
+                })
+            };
+            let claimed = held.into_iter().filter_map(claimed).collect();
             tx.commit().await?;
             Ok(claimed)
-        })
-        .await
-}
-
-/// Jobs whose time has come that one look marks, and as many that have waited long enough. A literal in both statements, for
-/// the sake of their plans.
-const LOOK_MAX: i64 = 1_000;
-
-/// What a look around before a claim found.
-#[derive(Debug, Clone, Default)]
-pub struct Look {
-    /// Jobs whose time had come and that may be claimed now.
-    pub promoted: u64,
-    /// Whether more may have come due than one look marks.
-    pub more: bool,
-    /// How long until the next job's time comes, or the deadline of one that waits.
-    pub next_due_in: Option<Duration>,
-    /// Whether there are jobs to claim.
-    pub due: bool,
-    /// Whether a suspect waits for a process of its own.
-    pub suspects: bool,
-    /// Jobs of this process that somebody asked to stop, with the reason.
-    pub cancelled: Vec<(i64, String)>,
-}
-
-/// Marks jobs whose time has come, wakes those that have waited long enough, and reports what else a worker should know, once a poll.
-///
-/// # Errors
-/// [`Error::Unavailable`] without the database.
-pub async fn look(database: &Database, worker: Uuid, queues: &[String], kinds: &[String]) -> Result<Look, Error> {
-    database
-        .bounded(async {
-            let mut tx = database.begin(Scope::Fleet).await?;
-            let row = sqlx::query!(
-                r#"with come as (
-                    select id
-                    from vtoc.job_ready
-                    where not due and run_at <= (select vtoc.clock())
-                    order by run_at
-                    limit 1000
-                    for update skip locked
-                ),
-                promoted as (
-                    update vtoc.job_ready r
-                    set due = true
-                    from come
-                    where r.id = come.id
-                    returning r.id
-                ),
-                -- Whoever runs the job now, which needn't be who ran it when it was called off.
-                called_off as (
-                    select c.job_id, c.reason
-                    from vtoc.job_cancel c
-                    join vtoc.job_lease l on c.job_id = any(l.ids)
-                    where l.worker_id = $1
-                )
-                select (select count(*) from promoted) as "promoted!",
-                    (extract(epoch from least(
-                        -- A time that never comes can't be counted with, and keeps no other from coming.
-                        (select min(run_at) from vtoc.job_ready where not due and run_at > (select vtoc.clock()) and isfinite(run_at)),
-                        (select min(deadline) from vtoc.job_waiting where isfinite(deadline))
-                    ) - vtoc.clock()) * 1000)::bigint as next_due_ms,
-                    exists (select from vtoc.job_waiting where deadline <= (select vtoc.clock())) as "late!",
-                    exists (select from promoted)
-                        or exists (select from vtoc.job_ready where queue = any($2) and due and not suspect and kind = any($3)) as "due!",
-                    exists (select from vtoc.job_ready where queue = any($2) and due and suspect and kind = any($3)) as "suspects!",
-                    array(select job_id from called_off order by job_id) as "cancelled!",
-                    array(select reason from called_off order by job_id) as "reasons!""#,
-                worker,
-                queues,
-                kinds
-            )
-            .fetch_one(&mut *tx)
-            .await?;
-            let woken = if row.late { wait::wake_late(&mut tx).await? } else { 0 };
-            tx.commit().await?;
-            Ok(Look {
-                promoted: row.promoted.unsigned_abs(),
-                more: row.promoted == LOOK_MAX || woken == LOOK_MAX,
-                next_due_in: row.next_due_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
-                due: row.due || woken > 0,
-                suspects: row.suspects,
-                cancelled: row.cancelled.into_iter().zip(row.reasons).collect(),
-            })
         })
         .await
 }

@@ -24,7 +24,7 @@ pub mod wait;
 pub mod wake;
 
 pub use attempt::{Attempt, Locked};
-pub use claim::{Claim, Claimed, Held, Look};
+pub use claim::{Claim, Claimed, Fronts, Held, Look};
 pub use enqueue::{Dedupe, Enqueued, NewJob, enqueue};
 pub use fate::{Backoff, Fate, Fault};
 pub use finish::{Ending, Outcome};

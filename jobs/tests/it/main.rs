@@ -17,6 +17,7 @@ mod enqueue;
 mod family;
 mod finish;
 mod fleet;
+mod fronts;
 mod group;
 mod large;
 mod lease_model;

@@ -1,5 +1,6 @@
 //! The claimer: fills free slots, and claims ahead of them only what will be done within a few milliseconds. It claims when it
-//! is told that there is work and goes on at once while claims come back full.
+//! is told that there is work and goes on at once while claims come back full: from where the last one ended, and now and then
+//! from the beginning.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -11,15 +12,15 @@ use jobs::{
     Database,
     kinds::Kinds,
     queue::{
-        Claimed, Fate,
-        claim::{Claim, claim, claim_suspect, step},
+        Claimed, Fate, Fronts,
+        claim::{Claim, claim_from, claim_suspect, step},
     },
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{finisher::Results, outage::Outage, pace::Pace};
+use super::{finisher::Results, outage::Outage, pace::Pace, rarely::Rarely};
 use crate::{
     config::Limits,
     flights::{Boarded, Flights},
@@ -29,12 +30,62 @@ use crate::{
 const GATHER_MAX: Duration = Duration::from_millis(10);
 /// Claims under way at a time.
 const CLAIMS_MAX: usize = 2;
+/// After a claim that ended where there was no more, how long to wait at least before one from the beginning.
+const CALM: Duration = Duration::from_millis(250);
 
 /// What came of a claim.
 struct Filled {
     /// There may be more where that came from.
     full: bool,
+    /// Whether it began at the beginning.
+    whole: bool,
+    /// Where it ended; unknown when it failed.
+    fronts: Option<Fronts>,
     took: Duration,
+}
+
+/// How far the process has come, and when it is to begin again.
+struct Course {
+    fronts: Fronts,
+    wholes: Rarely,
+    /// A claim from the beginning is under way.
+    whole: bool,
+    /// What stands behind the fronts wasn't seen since there was no more before them.
+    unsure: bool,
+}
+
+impl Course {
+    fn new() -> Self {
+        Self { fronts: Fronts::default(), wholes: Rarely::new(), whole: false, unsure: false }
+    }
+
+    /// From where the next claim goes; none from the beginning.
+    fn next(&mut self) -> Option<Fronts> {
+        if self.whole || !self.wholes.may() {
+            return Some(self.fronts.clone());
+        }
+        self.whole = true;
+        None
+    }
+
+    fn note(&mut self, filled: &Filled) {
+        if filled.whole {
+            self.whole = false;
+            self.wholes.took(filled.took);
+        }
+        self.unsure = !filled.full && !filled.whole;
+        match &filled.fronts {
+            Some(fronts) => self.fronts.join(fronts),
+            // What it had taken may be where it was.
+            None => self.fronts.forget(),
+        }
+    }
+
+    /// Until when nobody need look behind the fronts.
+    async fn unsure_for_too_long(&self) {
+        let calm = tokio::time::Instant::now() + CALM;
+        tokio::time::sleep_until(calm.max(self.wholes.next().into())).await;
+    }
 }
 
 /// See the module.
@@ -58,33 +109,38 @@ pub(crate) struct Claimer {
 }
 
 impl Claimer {
-    /// Claims until the process is told to stop. While there is a backlog two claims are under way, so that the server has the
-    /// next one when it has done with one.
+    /// Claims until the process is told to stop. One claim takes jobs at a time, since two of each of several processes were in each
+    /// other's way; while it reads their bodies and commits, the next one may begin.
     pub(crate) async fn run(self) {
         let names = self.kinds.names();
         let mut pace = Pace::new(self.limits.claim_max as usize * 2);
-        let (mut claims, mut backlog) = (FuturesUnordered::new(), false);
+        let (taken, mut taking) = (Notify::new(), false);
+        let (mut claims, mut backlog, mut course) = (FuturesUnordered::new(), false, Course::new());
         loop {
             if claims.is_empty() && !backlog {
                 tokio::select! {
                     biased;
                     () = self.stopping.cancelled() => return,
                     () = self.bell.notified() => {}
+                    () = course.unsure_for_too_long(), if course.unsure => {}
                 }
             }
             pace.keep(self.flights.counters.finished.load(Ordering::Relaxed), &self.room);
-            let may_claim = claims.is_empty() || backlog && claims.len() < CLAIMS_MAX;
+            let may_claim = !taking && (claims.is_empty() || backlog && claims.len() < CLAIMS_MAX);
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => break,
-                Some(claimed) = claims.next() => {
-                    let Filled { full, took } = claimed;
-                    pace.claimed_in(took);
+                Some(filled) = claims.next() => {
+                    let filled: Filled = filled;
+                    pace.claimed_in(filled.took);
+                    course.note(&filled);
                     // What another claim had locked, this one stepped over.
-                    backlog = full || backlog && !claims.is_empty();
+                    backlog = filled.full || backlog && !claims.is_empty();
                 }
+                () = taken.notified(), if taking => taking = false,
                 room = self.free_room(backlog.then(|| pace.claim()), self.concurrency + pace.ahead()), if may_claim => {
-                    claims.push(self.fill(&names, room));
+                    taking = true;
+                    claims.push(self.fill(&names, room, course.next(), &taken));
                 }
             }
         }
@@ -113,29 +169,44 @@ impl Claimer {
         room
     }
 
-    /// Claims for `room`.
-    async fn fill(&self, names: &[String], mut room: OwnedSemaphorePermit) -> Filled {
+    /// Claims for `room`, from the beginning or from `fronts` on.
+    async fn fill(
+        &self,
+        names: &[String],
+        mut room: OwnedSemaphorePermit,
+        fronts: Option<Fronts>,
+        taken: &Notify,
+    ) -> Filled {
         let limit = step(u32::try_from(room.num_permits()).unwrap_or(u32::MAX));
         // What is over makes room for the next claim.
         drop(room.split(room.num_permits() - limit as usize));
         let since = Instant::now();
         let request =
             Claim { worker: self.worker, queues: &self.queues, kinds: names, limit, lease: self.limits.lease };
-        let claimed = claim(&self.database, &request).await;
-        let took = since.elapsed();
-        let full = match claimed {
+        let whole = fronts.is_none();
+        let mut told = false;
+        let tell = || {
+            told = true;
+            taken.notify_one();
+        };
+        let claimed = claim_from(&self.database, &request, &fronts.unwrap_or_default(), tell).await;
+        // One that failed before it took anything is over, too.
+        if !told {
+            taken.notify_one();
+        }
+        let mut filled = Filled { full: false, whole, fronts: None, took: since.elapsed() };
+        match claimed {
             Ok(claimed) => {
-                let full = claimed.len() == limit as usize;
+                filled.full = claimed.len() == limit as usize;
+                filled.fronts = Some(Fronts::of(&claimed));
                 self.send(claimed, room, since).await;
-                full
             }
             Err(error) => {
                 self.outage.note(&error);
                 tracing::warn!(%error, "a claim failed; the next follows with the next poll");
-                false
             }
-        };
-        Filled { full, took }
+        }
+        filled
     }
 
     /// Runs suspects, one after another and never two at once, until none is left; then lets the process end.

@@ -1,12 +1,15 @@
 //! The lookout: once a poll it marks jobs whose time has come, hears which jobs are called off, sees suspects, and rings
 //! for the claimer. Wake-ups ring sooner; a lost one costs a poll.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jobs::{
     ConnectOptions, Database,
     queue::{
-        claim::{Look, look},
+        claim::{Look, glance, look},
         wake::Listener,
     },
 };
@@ -14,11 +17,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::outage::Outage;
+use super::{outage::Outage, rarely::Rarely};
 use crate::{flights::Flights, isolation::Suspects};
 
 /// Looks are no further apart while jobs run, so that one that is called off is dropped within a second.
 const LOOK_WHILE_RUNNING: Duration = Duration::from_millis(500);
+
+/// A look that takes no longer may search for due jobs each time.
+const LOOK_IS_CHEAP: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Debug)]
@@ -38,8 +44,9 @@ pub(crate) struct Lookout {
 impl Lookout {
     /// Looks around until the process has ended; calling off goes on while it drains.
     pub(crate) async fn run(self) {
+        let mut searches = Rarely::new();
         loop {
-            let pause = match look(&self.database, self.worker, &self.queues, &self.kinds).await {
+            let pause = match self.look(&mut searches).await {
                 Ok(look) => self.act(look),
                 Err(error) => {
                     self.outage.note(&error);
@@ -53,6 +60,17 @@ impl Lookout {
                 () = self.busy_for_a_while() => {}
             }
         }
+    }
+
+    async fn look(&self, searches: &mut Rarely) -> Result<Look, jobs::Error> {
+        if !searches.may() {
+            return glance(&self.database, self.worker, &self.queues, &self.kinds).await;
+        }
+        let since = Instant::now();
+        let look = look(&self.database, self.worker, &self.queues, &self.kinds).await;
+        // With every poll, as long as it takes no time to speak of.
+        searches.took(since.elapsed().saturating_sub(LOOK_IS_CHEAP));
+        look
     }
 
     /// Returns half a second from now, or when a job comes on board later than that; never while there is none.

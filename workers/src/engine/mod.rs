@@ -8,6 +8,7 @@ pub(crate) mod lookout;
 pub(crate) mod outage;
 mod pace;
 pub(crate) mod pruner;
+mod rarely;
 pub(crate) mod renewer;
 pub(crate) mod sweeper;
 mod writer;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apalis_core::task::{builder::TaskBuilder, data::Data, task_fn::task_fn};
+use apalis_core::task::{builder::TaskBuilder, task_fn::task_fn};
 use jobs::{
     JobId, Scope, Wake, inspect,
     kinds::{Kind, Kinds, Services, new_job},
@@ -136,7 +136,8 @@ impl Workbench {
         let (claimed, flight) =
             flights.board(vec![claimed], |_| time_limit, Instant::now()).pop().expect("what boards is answered");
         let boarded = Boarded { claimed, flight: Arc::clone(&flight), room: None, slot: None };
-        let mut handler = guards().layer(Data::new(self.room()).layer(task_fn(dispatch)));
+        let room = self.room();
+        let mut handler = guards().layer(task_fn(move |job| dispatch(job, Arc::clone(&room))));
         let fate = fate_of(&flight, handler.call(TaskBuilder::new(boarded).build())).await;
         results.settle(&flight, fate.clone()).await;
         drop(results);

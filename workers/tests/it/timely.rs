@@ -95,7 +95,7 @@ async fn a_claim_that_is_answered_after_the_stop_is_given_back() {
     sqlx::raw_sql("begin; lock table vtoc.job_ready in share mode").execute(&mut owner).await.unwrap();
     let mut worker = fleet.worker();
     let claims = "select count(*) from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock' and query like '%into vtoc.job_lease%'";
+        where datname = current_database() and wait_event_type = 'Lock' and query like 'with picked as%'";
     let listening = "select count(*) from pg_stat_activity
         where datname = current_database() and application_name = 'vtoc-worker-listener'";
     eventually("a claim waits", SOON, || async { fleet.db.count(claims).await > 0 }).await;
@@ -225,4 +225,23 @@ async fn a_peer_that_asks_to_wait_is_left_alone_that_long_and_the_slot_is_others
         join vtoc.job_attempt a on a.job_id = f.id and a.outcome = 'retry'";
     let waited_ms = fleet.db.count(waited_ms).await;
     assert!((4_000..5_500).contains(&waited_ms), "waited {waited_ms} ms");
+}
+
+#[tokio::test]
+async fn a_job_whose_enqueue_took_long_runs_soon_after_although_later_ones_have_run() {
+    let fleet = Fleet::new().await;
+    let mut long = fleet.db.begin().await;
+    enqueue(&mut long, &[fleet.new_job("tell_receiver", fleet.tell(0))]).await.unwrap();
+    // So late that no claim from a front looks back to it.
+    fleet.db.advance(Duration::from_secs(10)).await;
+    let _worker = fleet.worker();
+    fleet.enqueue_many("tell_receiver", vec![fleet.tell(0); 5]).await;
+    fleet.until_finished("done", 5).await;
+    fleet.db.advance(Duration::from_secs(10)).await;
+    fleet.enqueue("tell_receiver", fleet.tell(0)).await;
+    fleet.until_finished("done", 6).await;
+    let committed = Instant::now();
+    long.commit().await.unwrap();
+    fleet.until_finished("done", 7).await;
+    assert!(committed.elapsed() < Duration::from_secs(3), "{:?}", committed.elapsed());
 }
