@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    job::of_tick,
+    job::{check_job, of_tick, unkeyed},
     missed::{Due, due},
     row::{NEVER, Row, read},
     timetable::Tick,
@@ -124,7 +124,7 @@ pub(super) async fn settle(tx: &mut Tx, rows: &[Row], ticked: &mut Ticked) -> Re
 }
 
 fn judge(row: &Row) -> Judged {
-    let read = row.timetable().and_then(|timetable| Ok((timetable, row.missed()?)));
+    let read = check_job(&unkeyed(row)).and_then(|()| Ok((row.timetable()?, row.missed()?)));
     let (due, ended) = match (read, row.next_tick_at) {
         (Ok((timetable, missed)), Some(first)) => {
             let due = due(&timetable, missed, first, row.now);

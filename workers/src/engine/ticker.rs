@@ -38,7 +38,11 @@ impl Ticker {
                 Ok(ticked) => self.act(&ticked),
                 Err(error) => {
                     self.outage.note(&error);
-                    tracing::debug!(%error, "no tick now");
+                    if error.is_transient() {
+                        tracing::debug!(%error, "no tick now");
+                    } else {
+                        tracing::warn!(%error, "schedules don't tick");
+                    }
                     AGAIN
                 }
             };

@@ -189,19 +189,21 @@ async fn a_schedule_ends_with_its_last_tick_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_schedule_that_cannot_be_read_ends_and_holds_up_no_other() {
+async fn a_schedule_that_cannot_be_read_or_enqueued_ends_and_holds_up_no_other() {
     let db = TestDatabase::new().await;
-    for name in ["broken", "whole"] {
+    for name in ["broken", "odd", "whole"] {
         created(&db, &new(name, "1m")).await;
     }
     db.execute("update vtoc.schedule set time_zone = 'Atlantis/Capital' where name = 'broken'").await;
+    db.execute(r#"update vtoc.schedule set payload = '{"vtoc:beside": 1}' where name = 'odd'"#).await;
     db.advance(MINUTE).await;
     let ticked = tick(&db.database).await.unwrap();
-    assert_eq!((ticked.settled, ticked.jobs), (2, 1));
+    assert_eq!((ticked.settled, ticked.jobs), (3, 1));
     assert_enqueued(&db, job("whole").times(1)).await;
     let broken = shown(&db, "broken").await;
     assert_eq!((broken.state, broken.next.len()), ("ended", 0));
     assert!(broken.ended.unwrap().contains("\"Atlantis/Capital\" is no IANA time zone"));
+    assert!(shown(&db, "odd").await.ended.unwrap().contains("the field vtoc:beside is the queue's own"));
 }
 
 #[tokio::test]
