@@ -3,6 +3,7 @@
 mod demo;
 mod migrate;
 mod postgres;
+mod schedule;
 mod token;
 mod up;
 
@@ -24,6 +25,7 @@ enum Command {
     Up(up::Up),
     Migrate(migrate::Migrate),
     Token(token::Token),
+    Schedule(schedule::Schedule),
     Demo(demo::Demo),
     Postgres(postgres::Postgres),
 }
@@ -35,6 +37,7 @@ impl Vtoc {
             Command::Up(up) => up.run().await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Token(token) => token.run().await,
+            Command::Schedule(schedule) => schedule.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Postgres(postgres) => postgres.run().await,
         }

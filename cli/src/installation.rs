@@ -1,14 +1,14 @@
 //! The database that a fleet on this machine works with: the one the environment names, or a private cluster. Brought up
 //! to date, with a login for the application and, when it has no stations yet, three to begin with.
 
-use std::env;
+use std::{env, path::Path};
 
 use anyhow::{Context, Result, bail};
 use jobs::stations::{self, NewStation, Role};
 use jobs::{ConnectOptions, Database, Pooling, Scope, provision};
 
 use crate::cluster::{Cluster, Options};
-use crate::data_folder::DataFolder;
+use crate::data_folder::{self, DataFolder};
 use crate::progress::Step;
 use crate::secrets::Secret;
 
@@ -40,6 +40,25 @@ impl Given {
         let read = |name| env::var(name).ok().filter(|url: &String| !url.trim().is_empty());
         Given { application: read("DATABASE_URL"), owner: read("DATABASE_URL_OWNER") }
     }
+}
+
+/// Connects a command to the database of a `vtoc up` that runs with the data folder, or else to that of `DATABASE_URL`.
+pub(crate) async fn connect(data: Option<&Path>) -> Result<Database> {
+    let given = Given::from_environment().application.filter(|_| data.is_none());
+    let url = match given {
+        Some(url) => url,
+        None => {
+            let folder = data.map_or_else(data_folder::default_path, |data| Ok(data.to_owned()))?;
+            let path = data_folder::database_url(&folder);
+            std::fs::read_to_string(&path).with_context(|| {
+                format!(
+                    "no database: set DATABASE_URL, or start `vtoc up` and name its folder with --data (read {})",
+                    path.display()
+                )
+            })?
+        }
+    };
+    Database::connect(&url, &connect_options()).await.context("connect to the database; is `vtoc up` running?")
 }
 
 /// Starts the private cluster of a data folder.

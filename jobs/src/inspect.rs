@@ -358,7 +358,7 @@ async fn attempts_in(tx: &mut Tx, id: JobId) -> Result<Vec<AttemptView>, Error> 
 }
 
 /// Replaces the values of keys that look like secrets, at any depth.
-fn redact(value: &mut Value) {
+pub(crate) fn redact(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {

@@ -19,6 +19,7 @@ pub mod provision;
 pub mod queue;
 pub mod receipts;
 pub mod runs;
+pub mod schedules;
 pub mod stations;
 mod steps;
 pub mod telemetry;

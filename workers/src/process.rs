@@ -31,6 +31,7 @@ use crate::{
         pruner::Pruner,
         renewer::Renewer,
         sweeper::Sweeper,
+        ticker::Ticker,
     },
     flights::{Boarded, Counters, Flights},
     isolation::Suspects,
@@ -74,7 +75,7 @@ pub async fn run(
     let (parts, finisher, room) = Parts::new(config, kinds, services, stop)?;
     let renewer = parts.start_renewer(role)?;
     let (jobs, claims) = mpsc::channel(parts.config.concurrency + 2 * parts.config.limits.claim_max as usize);
-    let engine = parts.start_engine(finisher, jobs, role)?;
+    let engine = parts.start_engine(finisher, jobs, role, room.wake.clone())?;
     // On the runtime's own threads: handlers that are started from outside it would each wake one.
     let working = AbortOnDropHandle::new(tokio::spawn(parts.work(claims, room)));
     tokio::select! {
@@ -197,12 +198,13 @@ impl Parts {
         renewer.start(Arc::clone(&self.kinds), threads, self.alarm.clone()).context("no thread for the renewer")
     }
 
-    /// Runs claimer, lookout, sweeper, pruner and finisher on a thread of their own.
+    /// Runs claimer, lookout, sweeper, pruner, ticker and finisher on a thread of their own.
     fn start_engine(
         &self,
         finisher: Finisher,
         jobs: mpsc::Sender<Boarded>,
         role: Role,
+        wake: Wake,
     ) -> anyhow::Result<std::thread::JoinHandle<()>> {
         let (bell, sweeper_bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let engine = Engine {
@@ -215,6 +217,12 @@ impl Parts {
                 stopping: self.stop.clone(),
             },
             pruner: self.pruner()?,
+            ticker: Ticker {
+                database: self.database.clone(),
+                outage: self.outage.clone(),
+                wake,
+                stopping: self.stop.clone(),
+            },
             lookout: self.lookout(Arc::clone(&bell), sweeper_bell, role),
             listener: (!self.config.poll_only)
                 .then(|| (self.config.database_url.clone(), self.config.pool("vtoc-worker-listener", 1), bell)),

@@ -11,8 +11,7 @@ use jobs::Database;
 use jobs::tokens::{self, TokenRow, TokenScope};
 use serde_json::json;
 
-use crate::data_folder;
-use crate::installation::{self, Given};
+use crate::installation;
 use crate::progress::say;
 
 /// Make, list and revoke bearer tokens.
@@ -55,7 +54,7 @@ enum Action {
 
 impl Token {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let database = self.connect().await?;
+        let database = installation::connect(self.data.as_deref()).await?;
         match &self.action {
             Action::Create { name, station, scopes } => {
                 self.create(&database, name, station.as_deref(), scopes).await?
@@ -65,26 +64,6 @@ impl Token {
         }
         database.close().await;
         Ok(ExitCode::SUCCESS)
-    }
-
-    async fn connect(&self) -> Result<Database> {
-        let given = Given::from_environment().application.filter(|_| self.data.is_none());
-        let url = match given {
-            Some(url) => url,
-            None => {
-                let folder = self.data.clone().map_or_else(data_folder::default_path, Ok)?;
-                let path = data_folder::database_url(&folder);
-                std::fs::read_to_string(&path).with_context(|| {
-                    format!(
-                        "no database: set DATABASE_URL, or start `vtoc up` and name its folder with --data (read {})",
-                        path.display()
-                    )
-                })?
-            }
-        };
-        Database::connect(&url, &installation::connect_options())
-            .await
-            .context("connect to the database; is `vtoc up` running?")
     }
 
     async fn create(

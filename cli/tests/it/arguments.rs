@@ -4,7 +4,7 @@ use crate::place::{Place, error_output, vtoc};
 
 #[test]
 fn a_wrong_argument_is_misuse_and_exits_2() {
-    let misuses: [&[&str]; 7] = [
+    let misuses: [&[&str]; 10] = [
         &[],
         &["fly"],
         &["up", "--port", "high"],
@@ -12,6 +12,9 @@ fn a_wrong_argument_is_misuse_and_exits_2() {
         &["postgres", "run"],
         &["token", "create", "--name", "ci"],
         &["token", "create", "--name", "ci", "--scope", "everything"],
+        &["schedule", "create", "s", "1h", "--kind", "post_chat", "--payload", "{"],
+        &["schedule", "create", "s", "1h", "--kind", "post_chat", "--missed", "some"],
+        &["schedule", "edit", "s", "--jitter", "25h"],
     ];
     for misuse in misuses {
         let output = vtoc().args(misuse).output().unwrap();

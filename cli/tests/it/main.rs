@@ -9,4 +9,5 @@ mod faults;
 mod place;
 mod postgres_run;
 mod running;
+mod schedule;
 mod up;

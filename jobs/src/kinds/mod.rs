@@ -15,7 +15,7 @@ use agents::{
 };
 use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 pub use self::failure::Failure;
 use crate::{
@@ -123,12 +123,17 @@ pub struct Entry {
     /// How it is queued and retried.
     pub policy: Policy,
     run: fn(Box<RawValue>, Cx) -> BoxFuture<'static, Fate>,
+    check: fn(&Value) -> Result<(), serde_json::Error>,
 }
 
 /// The list line of a kind.
 #[must_use]
 pub const fn entry<K: Kind>() -> Entry {
-    Entry { name: K::NAME, policy: K::POLICY, run: run::<K> }
+    Entry { name: K::NAME, policy: K::POLICY, run: run::<K>, check: check::<K> }
+}
+
+fn check<K: Kind>(payload: &Value) -> Result<(), serde_json::Error> {
+    K::deserialize(payload).map(drop)
 }
 
 fn run<K: Kind>(payload: Box<RawValue>, cx: Cx) -> BoxFuture<'static, Fate> {
@@ -187,6 +192,14 @@ impl Entry {
     #[must_use]
     pub fn run(&self, payload: Box<RawValue>, cx: Cx) -> BoxFuture<'static, Fate> {
         (self.run)(payload, cx)
+    }
+
+    /// Whether `payload` decodes, for who wants to know before a job of it is enqueued.
+    ///
+    /// # Errors
+    /// What the kind has against it.
+    pub fn check(&self, payload: &Value) -> Result<(), serde_json::Error> {
+        (self.check)(payload)
     }
 }
 

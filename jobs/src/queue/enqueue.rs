@@ -216,7 +216,7 @@ async fn insert_without_keys(tx: &mut Tx, columns: &Columns<'_>, awaited: bool) 
 }
 
 /// Whether a job can be enqueued at all, whose payload has so many bytes as text.
-pub(super) fn check(job: &NewJob, bytes: usize) -> Result<(), Error> {
+pub(crate) fn check(job: &NewJob, bytes: usize) -> Result<(), Error> {
     large::check(&job.payload, bytes)?;
     in_reach("delay", job.delay)?;
     in_reach("keep_for", job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).unwrap_or_default())

@@ -22,7 +22,7 @@ const ADDS: Rights = [true, true, false, false];
 /// number), and a station's rights.
 type Table = (&'static str, &'static str, &'static str, &'static str, Rights);
 
-const TABLES: [Table; 17] = [
+const TABLES: [Table; 18] = [
     ("station", "id", "slug, callsign, role, default_channel", "'new-{n}', 'NEW', 'ops', 'c'", LOOKS),
     ("job_body", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", LOOKS),
     ("job_kept", "station_id", "id, queue, kind, attempts_max, payload", "{n}, 'q', 'k', 1, '{}'", LOOKS),
@@ -99,6 +99,13 @@ const TABLES: [Table; 17] = [
         "id, channel_id, body, metadata, request_sha256",
         "gen_random_uuid(), (select min(id) from vtoc.chat_channel where station_id = {s}), 'b', '{}', sha256('')",
         ADDS,
+    ),
+    (
+        "schedule",
+        "station_id",
+        "name, expression, time_zone, anchor_at, queue, kind, attempts_max, payload, enabled",
+        "'new-{n}', '1h', 'UTC', now(), 'q', 'k', 1, '{}', false",
+        LOOKS,
     ),
 ];
 

@@ -32,6 +32,7 @@ mod queued;
 mod remind_channel;
 mod repeats;
 mod runs;
+mod schedules;
 mod silence;
 mod sql_enqueue;
 mod stations;

@@ -11,6 +11,7 @@ pub(crate) mod pruner;
 mod rarely;
 pub(crate) mod renewer;
 pub(crate) mod sweeper;
+pub(crate) mod ticker;
 mod writer;
 
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
@@ -29,6 +30,7 @@ use self::{
     lookout::{Lookout, listen},
     pruner::Pruner,
     sweeper::Sweeper,
+    ticker::Ticker,
 };
 use crate::process::Role;
 
@@ -37,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) claimer: Claimer,
     pub(crate) sweeper: Sweeper,
     pub(crate) pruner: Pruner,
+    pub(crate) ticker: Ticker,
     pub(crate) lookout: Lookout,
     /// Where wake-ups come from and which bell they ring; none polls.
     pub(crate) listener: Option<(String, ConnectOptions, Arc<Notify>)>,
@@ -82,6 +85,7 @@ impl Engine {
             Role::Member => {
                 tracker.spawn(alarm.clone().watch("sweeper", self.sweeper.run()));
                 tracker.spawn(alarm.clone().watch("pruner", self.pruner.run()));
+                tracker.spawn(alarm.clone().watch("ticker", self.ticker.run()));
                 if let Some((url, options, bell)) = self.listener {
                     tracker
                         .spawn(alarm.clone().watch("listener", listen(url, options, queues, bell, self.stop.clone())));

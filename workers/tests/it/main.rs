@@ -8,6 +8,7 @@ mod killed;
 mod misbehaving;
 mod pooled;
 mod receiver;
+mod schedules;
 mod timely;
 mod waiting;
 mod workbench;
