@@ -19,7 +19,7 @@ use crate::{
     peers::Peers,
     record::{Record, Who},
     report::{self, Facts},
-    steady::{self, Course},
+    steady::{self, Course, Drainer},
     stock::Stock,
 };
 
@@ -56,6 +56,9 @@ pub(crate) struct Run {
     /// Also enqueue and drain at once for so many minutes, on top of a backlog and a long history
     #[arg(long, value_name = "MINUTES")]
     steady: Option<f64>,
+    /// Whose course that is
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["engine", "floor", "floor-one-table"])]
+    steady_of: Vec<Drainer>,
     /// Also drain, and enqueue and drain at once for two minutes, while somebody sits idle in a transaction
     #[arg(long)]
     idle_transaction: bool,
@@ -192,7 +195,8 @@ impl<'a> Session<'a> {
     async fn courses(&self, run: &Run) -> anyhow::Result<Vec<Course>> {
         let mut courses = Vec::new();
         if let Some(minutes) = run.steady {
-            courses.extend(steady::on_top_of_everything(self.cluster, &self.stock, self.backlog, minutes).await?);
+            let course = (self.backlog, minutes);
+            courses.extend(steady::on_top_of_everything(self.cluster, &self.stock, &run.steady_of, course).await?);
         }
         if run.idle_transaction {
             courses.extend(steady::beside_an_idle_transaction(self.cluster, self.jobs).await?);

@@ -6,6 +6,7 @@ mod sample;
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -26,7 +27,7 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(30);
 const BESIDE_IDLE_MINUTES: f64 = 2.0;
 
 /// Whose course it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Drainer {
     /// A worker of the engine.
@@ -58,15 +59,15 @@ pub(crate) struct Course {
     pub(crate) dead_tuples_most: i64,
 }
 
-/// Engine, floor and one table, one after another, each on a backlog and a history of `backlog` jobs.
+/// Each of `drainers`, one after another, on a backlog and a history of `backlog` jobs.
 pub(crate) async fn on_top_of_everything(
     cluster: &Cluster,
     stock: &Stock<'_>,
-    backlog: usize,
-    minutes: f64,
+    drainers: &[Drainer],
+    (backlog, minutes): (usize, f64),
 ) -> anyhow::Result<Vec<Course>> {
     let mut courses = Vec::new();
-    for who in [Drainer::Engine, Drainer::Floor, Drainer::FloorOneTable] {
+    for who in drainers.iter().copied() {
         let fresh = match who {
             Drainer::FloorOneTable => one_table(cluster, backlog).await?,
             _ => stock.full().await?,
