@@ -16,7 +16,7 @@ use tracing::{
 
 use super::plan::Plan;
 
-/// Tells the database's sessions, from now on, to explain what they did.
+/// Tells the application's sessions, from now on, to explain what they did; the owner's, which prepare things, don't.
 pub(super) async fn explain(base: &TestDatabase) {
     base.execute(
         "do $$
@@ -26,7 +26,7 @@ pub(super) async fn explain(base: &TestDatabase) {
             foreach setting in array array['session_preload_libraries = auto_explain', 'auto_explain.log_min_duration = 0',
                 'auto_explain.log_analyze = on', 'auto_explain.log_buffers = on', 'auto_explain.log_timing = off',
                 'auto_explain.log_format = json', 'auto_explain.log_level = notice'] loop
-                execute format('alter database %I set %s', current_database(), setting);
+                execute format('alter role vtoc_test_app in database %I set %s', current_database(), setting);
             end loop;
         end
         $$",

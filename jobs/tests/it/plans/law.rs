@@ -22,7 +22,7 @@ pub(super) struct Allowance {
 impl Allowance {
     /// For a call about at most `limit` rows.
     pub(super) fn of(limit: u32) -> Self {
-        Self { rows: f64::from(limit) * 5.0 + 200.0, pages: u64::from(limit) * 40 + 1_000 }
+        Self { rows: f64::from(limit) * 5.0 + 200.0, pages: u64::from(limit) * 100 + 1_000 }
     }
 }
 

@@ -20,9 +20,9 @@ insert into vtoc.chat_channel (slug, station_id) select slug, id from vtoc.stati
 
 insert into vtoc.worker (id, name, pid, queues, kinds, concurrency, isolated, started_at, seen_at, stopped_at)
 select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'host-' || n % 8 || '/' || n, n, array['default', 'collect', 'chat', 'bulk'], array['run_playbook', 'collect_feed', 'post_chat', 'update_audit', 'archive_day'],
-    100, false, vtoc.clock() - interval '1 day' * (n / 20), case when n < 20 then vtoc.clock() else vtoc.clock() - interval '1 day' * (n / 20) end,
-    case when n >= 20 then vtoc.clock() - interval '1 day' * (n / 20) end
-from generate_series(0, 199) n;
+    100, false, vtoc.clock() - interval '1 hour' * (n / 20), case when n < 20 then vtoc.clock() else vtoc.clock() - interval '1 hour' * (n / 20) end,
+    case when n >= 20 then vtoc.clock() - interval '1 hour' * (n / 20) end
+from generate_series(0, 1999) n;
 
 select vtoc.add_day_partition('vtoc.job_body', (vtoc.clock() at time zone 'UTC')::date - 2),
     vtoc.add_day_partition('vtoc.job_large', (vtoc.clock() at time zone 'UTC')::date - 2);
@@ -42,7 +42,7 @@ select n, (floor(extract(epoch from at) / 86400)::bigint << 40) | n as id, at,
     noon - interval '0.063 seconds' * (2000000 - least(n, 2000000)) as finished_at
 from (
     select n, noon, noon - interval '0.085 seconds' * (2000000 - least(n, 2000000)) as at, (hashint4(n) & 1048575) % 1000 as h
-    from generate_series(1, 2024000) n, (select (vtoc.clock() at time zone 'UTC')::date::timestamp at time zone 'UTC' + interval '12 hours' as noon) c
+    from generate_series(1, 2204000) n, (select (vtoc.clock() at time zone 'UTC')::date::timestamp at time zone 'UTC' + interval '12 hours' as noon) c
 ) j;
 
 insert into vtoc.job_body (id, enqueued_at, queue, kind, station_id, priority, attempts_max, dedupe_key, payload)
@@ -51,7 +51,7 @@ from job;
 insert into vtoc.job_ready (id, queue, kind, station_id, priority, run_at, due, suspect, keyed, attempt, attempts_max, awaited)
 select id, queue, kind, station_id, priority, case when n % 14 = 8 then finished_at + interval '1 day' when n % 700 = 2 then finished_at else at end,
     n % 14 <> 8 and n % 700 <> 2, n % 1000 = 504, keyed, attempt, 25,
-    n > 1000000 and n <= 1020006 and n % 10 in (0, 2, 4, 6)
+    n > 1000000 and n <= 1200006 and n % 10 in (0, 2, 4, 6)
 from job
 where not ended and n <= 2000000;
 insert into vtoc.job_finished (expires_at, id, state, queue, kind, station_id, attempt, started_at, finished_at, worker_id, output, error)
@@ -102,23 +102,27 @@ group by n / 100;
 select setval('vtoc.lease_token', 30000000), setval('vtoc.job_id', 3000000);
 insert into vtoc.job_cancel (job_id, reason) select id, 'changed my mind' from job where n > 2000000 and n <= 2004000 and n % 100 = 0;
 
--- What waits: two thousand parents with five children each, the rest for answers.
+-- Half of what the first ten of them hold has ended.
+insert into vtoc.job_settled (token, id)
+select l.token, id from (select token, ids from vtoc.job_lease order by token limit 10) l cross join lateral unnest(l.ids[1:50]) id;
+
+-- What waits: twenty thousand parents with four children each, the rest for answers.
 insert into vtoc.job_waiting (id, what, deadline, claim, queue, kind, station_id, priority, keyed, awaited, attempt, attempts_max, suspect, crash_count)
-select id, case when n <= 2006000 then 'children' else 'callback' end,
-    case when n % 20 = 0 then vtoc.clock() - interval '1 minute' else vtoc.clock() + interval '1 second' * (n - 2000000) end, n, queue, kind, station_id, priority, false, false, 0, 25, false, 0
+select id, case when n <= 2024000 then 'children' else 'callback' end,
+    case when n % 100 = 0 then vtoc.clock() - interval '1 minute' else vtoc.clock() + interval '1 second' * (n - 2000000) end, n, queue, kind, station_id, priority, false, false, 0, 25, false, 0
 from job
 where n > 2004000;
-insert into vtoc.job_family (parent_id, "left", done) select id, 4, 1 from job where n > 2004000 and n <= 2006000;
+insert into vtoc.job_family (parent_id, "left", done) select id, 4, 1 from job where n > 2004000 and n <= 2024000;
 insert into vtoc.job_child (id, parent_id)
 select child.id, parent.id
 from job parent
 cross join lateral (values (0), (2), (4), (6)) nth (n)
 join job child on child.n = 1000000 + (parent.n - 2004000) * 10 + nth.n
-where parent.n > 2004000 and parent.n <= 2006000;
+where parent.n > 2004000 and parent.n <= 2024000;
 insert into vtoc.job_callback (token_sha256, job_id, claim, made_at, answered_at)
 select sha256(convert_to('token-' || n, 'UTF8')), id, n, finished_at, case when ended then finished_at end
 from job
-where n > 2006000 or kind = 'run_playbook' and n % 10 = 1;
+where n > 2024000 or kind = 'run_playbook' and n % 10 = 1;
 insert into vtoc.job_woken (job_id, claim, by, at) select id, n, 'callback', finished_at from job where n <= 2000000 and kind = 'run_playbook' and n % 10 = 1;
 
 insert into vtoc.receipt (id, source, key, station_id, body_sha256, body_bytes, verdict, job_id, received_at)
