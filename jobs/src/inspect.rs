@@ -349,7 +349,7 @@ async fn attempts_in(tx: &mut Tx, id: JobId) -> Result<Vec<AttemptView>, Error> 
             from vtoc.job_finished
             where id = $1 and state = 'done' and attempt = 1
         ) a
-        left join vtoc.worker w on w.id = a.worker_id
+        left join lateral (select name from vtoc.worker where id = a.worker_id limit 1) w on true
         order by a.finished_at, a.token
         limit 500"#,
         id.key()

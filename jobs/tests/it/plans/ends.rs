@@ -6,18 +6,21 @@ use std::time::Duration;
 use jobs::{
     Database, Scope, Wake,
     queue::{
-        Attempt, Claimed, Ending, Outcome, Until,
+        Attempt, Claimed, Ending, Outcome, Until, batch,
         callback::answer,
         cancel::{Cancelled, cancel},
-        claim::claim,
+        claim::{claim, look},
         finish::finish,
         wait::forget_ended,
     },
 };
 use serde_json::json;
 
-use super::{stage::Stage, work::Lane};
-use crate::fleet::{done, ended};
+use super::{
+    stage::Stage,
+    work::{Lane, worker},
+};
+use crate::fleet::{done, ended, job};
 
 async fn claimed(db: &Database, limit: u32) -> Vec<Claimed> {
     claim(db, &Lane::new().claim(limit)).await.unwrap()
@@ -35,7 +38,10 @@ fn of_every_sort(claimed: &[Claimed]) -> Vec<Outcome> {
         1 => Ending::Dead { outcome: "dead", error: error() },
         2 => Ending::Cancelled(error()),
         3 => Ending::Again { delay: Duration::from_secs(9), burned: true, outcome: "retry", error: Some(error()) },
-        _ => Ending::Wait { until: if nth % 2 == 0 { Until::Children } else { Until::Callback }, within: Duration::from_secs(60) },
+        _ => Ending::Wait {
+            until: if nth % 2 == 0 { Until::Children } else { Until::Callback },
+            within: Duration::from_secs(60),
+        },
     };
     claimed.iter().enumerate().map(|(nth, claimed)| ended(claimed, ending(nth))).collect()
 }
@@ -66,6 +72,7 @@ async fn an_end_reads_what_ends() {
         .await;
     effects(&mut stage).await;
     waits(&mut stage).await;
+    batches(&mut stage).await;
     cancels(&mut stage).await;
     stage.close("ends").await;
 }
@@ -84,7 +91,7 @@ async fn effects(stage: &mut Stage) {
             let attempt = attempt(db, &claimed);
             assert_eq!(attempt.parent().await.unwrap(), None);
             let mut locked = attempt.lock().await.unwrap();
-            locked.enqueue(&[crate::fleet::job()]).await.unwrap();
+            locked.enqueue(&[job()]).await.unwrap();
             locked.commit().await.unwrap();
         })
         .await;
@@ -94,25 +101,43 @@ async fn waits(stage: &mut Stage) {
     stage
         .pin("wait for an answer, and have it", 1, async |db| {
             let claimed = claimed(db, 1).await.remove(0);
+            assert!(attempt(db, &claimed).woken().await.unwrap().is_none());
             let token = attempt(db, &claimed).callback().await.unwrap();
             let until = Ending::Wait { until: Until::Callback, within: Duration::from_secs(60) };
             finish(db, &[ended(&claimed, until)], &[]).await.unwrap();
             answer(db, Scope::Fleet, token.secret(), &json!("yes")).await.unwrap();
-            attempt(db, &claimed).woken().await.unwrap();
         })
         .await;
     stage
         .pin("wait for children, and have them", 10, async |db| {
             let parent = claimed(db, 1).await.remove(0);
             let mut locked = attempt(db, &parent).lock().await.unwrap();
-            let child = jobs::queue::NewJob { priority: 9, queue: "chat".to_owned(), kind: "post_chat".to_owned(), ..crate::fleet::job() };
+            let child =
+                jobs::queue::NewJob { priority: 9, queue: "chat".to_owned(), kind: "post_chat".to_owned(), ..job() };
             locked.enqueue_children(parent.id, &vec![child; 10]).await.unwrap();
             locked.wait(Until::Children, Duration::from_secs(60)).await.unwrap();
             let children: Vec<Outcome> = claimed(db, 10).await.iter().map(done).collect();
             finish(db, &children, &[]).await.unwrap();
         })
         .await;
-    stage.pin("forget what was kept of waits", 5_000, async |db| forget_ended(db).await.unwrap()).await;
+    let lane = Lane::new();
+    stage
+        .tolerate("wake those whose time is over", 1_000, "it is the look's", async |db| {
+            look(db, worker(1), &lane.queues, &lane.kinds).await.unwrap();
+        })
+        .await;
+    let why = "it reads all that is older than a day, once in a while";
+    stage.tolerate("forget what was kept of waits", 5_000, why, async |db| forget_ended(db).await.unwrap()).await;
+}
+
+async fn batches(stage: &mut Stage) {
+    stage
+        .pin("enqueue a batch of none", 1, async |db| {
+            let mut tx = db.begin(Scope::Fleet).await.unwrap();
+            batch::enqueue(&mut tx, &job(), &[]).await.unwrap();
+            tx.commit().await.unwrap();
+        })
+        .await;
 }
 
 async fn cancels(stage: &mut Stage) {
@@ -121,7 +146,12 @@ async fn cancels(stage: &mut Stage) {
         ("call a child off", "select id from vtoc.job_child limit 10", 1, Cancelled::Now),
         ("call a waiting job off", "select id from vtoc.job_waiting limit 10", 1, Cancelled::Now),
         ("call a running job off", "select id from vtoc.job_running limit 10", 4_000, Cancelled::Asked),
-        ("call an ended job off", "select id from vtoc.job_finished where state = 'done' limit 10", 1, Cancelled::Finished),
+        (
+            "call an ended job off",
+            "select id from vtoc.job_finished where state = 'done' limit 10",
+            1,
+            Cancelled::Finished,
+        ),
     ] {
         let jobs = stage.jobs(keys).await;
         let mut next = jobs.iter();

@@ -8,7 +8,7 @@ use jobs::{
 };
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::{stage::Stage, work::SLOTS};
 use crate::{
     accept::{By, deliver},
     fleet::{job, keyed},
@@ -20,7 +20,11 @@ async fn what_comes_in_reads_only_its_own_keys() {
     let plain = vec![NewJob { station: Some(StationId(1)), ..job() }; 500];
     // A few of them are there already.
     let with_keys: Vec<NewJob> = (0..500)
-        .map(|n| NewJob { kind: "run_playbook".to_owned(), station: Some(StationId(1)), ..keyed(&format!("key-{n}"), None) })
+        .map(|n| NewJob {
+            kind: "run_playbook".to_owned(),
+            station: Some(StationId(1)),
+            ..keyed(&format!("key-{n}"), None)
+        })
         .collect();
     for (name, jobs) in [("500 jobs", &plain), ("500 jobs with keys", &with_keys)] {
         for (whose, scope) in [("", Scope::Fleet), (", with a station's rights", Scope::Station(StationId(1)))] {
@@ -62,6 +66,15 @@ async fn deliveries(stage: &mut Stage) {
         .pin("a delivery", 1, async |db| {
             number += 1;
             deliver(db, &door, By::default(), &said(format!("new-{number}"))).await.unwrap();
+        })
+        .await;
+    let status = |id: String| json!({ "id": id, "channel": "toc-1", "text": "@agent status" });
+    let why = "it looks for a thousand ready jobs of the station among all";
+    stage
+        .tolerate("a station asks how it stands", SLOTS, why, async |db| {
+            number += 1;
+
+            deliver(db, &door, By::default(), &status(format!("status-{number}"))).await.unwrap();
         })
         .await;
     let again = said("new-1".to_owned());

@@ -5,12 +5,29 @@ use super::plan::Plan;
 /// Tables that grow with the fleet's work or with its history. Of the others there is a row a process, a batch or a request that
 /// is under way.
 const BIG: [&str; 20] = [
-    "job_body", "job_kept", "job_large", "job_ready", "job_finished", "job_attempt", "job_unique", "job_waiting", "job_child",
-    "job_family", "job_callback", "job_woken", "effect", "receipt", "receipt_key", "audit", "playbook_run", "playbook_step",
-    "chat_message", "telemetry_event",
+    "job_body",
+    "job_kept",
+    "job_large",
+    "job_ready",
+    "job_finished",
+    "job_attempt",
+    "job_unique",
+    "job_waiting",
+    "job_child",
+    "job_family",
+    "job_callback",
+    "job_woken",
+    "effect",
+    "receipt",
+    "receipt_key",
+    "audit",
+    "playbook_run",
+    "playbook_step",
+    "chat_message",
+    "telemetry_event",
 ];
-/// Rows of a big table that may be read one after another: a day that has just begun.
-const SEQUENTIAL_ROWS_MAX: f64 = 100.0;
+/// Rows of a big table that may be read one after another: a day of history in which little ended.
+const SEQUENTIAL_ROWS_MAX: f64 = 20_000.0;
 
 /// What a statement may read.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +39,7 @@ pub(super) struct Allowance {
 impl Allowance {
     /// For a call about at most `limit` rows.
     pub(super) fn of(limit: u32) -> Self {
-        Self { rows: f64::from(limit) * 5.0 + 200.0, pages: u64::from(limit) * 100 + 1_000 }
+        Self { rows: f64::from(limit) * 5.0 + 500.0, pages: u64::from(limit) * 100 + 1_000 }
     }
 }
 

@@ -56,10 +56,11 @@ impl Node {
         let text = |key: &str| told[key].as_str().unwrap_or_default();
         let number = |key: &str| told[key].as_f64().unwrap_or_default();
         let runs = number("Actual Loops");
-        let thrown_away: f64 = ["Rows Removed by Filter", "Rows Removed by Index Recheck", "Rows Removed by Join Filter"]
-            .map(number)
-            .iter()
-            .sum();
+        let thrown_away: f64 =
+            ["Rows Removed by Filter", "Rows Removed by Index Recheck", "Rows Removed by Join Filter"]
+                .map(number)
+                .iter()
+                .sum();
         Self {
             label: label(told),
             table: told["Relation Name"].as_str().map(str::to_owned),

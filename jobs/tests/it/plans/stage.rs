@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fmt, ops::AsyncFnMut};
 use jobs::{ConnectOptions, Database, JobId, testing::TestDatabase};
 
 use super::{
+    coverage,
     heard::{self, Ear},
     law::{Allowance, broken},
     plan::Plan,
@@ -30,7 +31,7 @@ const NOON: &str = "do $$
 
 pub(super) struct Stage {
     pub(super) base: TestDatabase,
-    /// Over one connection, which all calls share.
+    /// Over one connection, which calls share.
     pub(super) database: Database,
     pub(super) ear: Ear,
     version: i64,
@@ -55,12 +56,17 @@ impl fmt::Display for Broken {
 
 impl Stage {
     pub(super) async fn new() -> Self {
+        Self::with_connections(1).await
+    }
+
+    /// For calls that need several connections at once.
+    pub(super) async fn with_connections(connections_max: u32) -> Self {
         let base = TestDatabase::filled(include_str!("stock.sql")).await;
         base.execute(NOON).await;
         heard::explain(&base).await;
         let version = base.count("select current_setting('server_version_num')::bigint / 10000").await;
-        let one = ConnectOptions { connections_max: 1, ..ConnectOptions::default() };
-        let database = Database::connect_lazy(&base.url, &one).unwrap();
+        let options = ConnectOptions { connections_max, ..ConnectOptions::default() };
+        let database = Database::connect_lazy(&base.url, &options).unwrap();
         let (book, broken, sent) = (String::new(), Vec::new(), BTreeSet::new());
         Self { base, database, ear: Ear::new(), version, book, broken, sent }
     }
@@ -76,7 +82,6 @@ impl Stage {
     /// Makes a call that is about at most `limit` rows, again and again, and takes down how its statements were planned.
     pub(super) async fn pin(&mut self, call: &str, limit: u32, mut make: impl AsyncFnMut(&Database)) {
         self.ear.take();
-        let began = std::time::Instant::now();
         self.book.push_str(&format!("{call}\n"));
         let mut shapes = Vec::new();
         for _ in 0..RUNS {
@@ -90,7 +95,6 @@ impl Stage {
                 self.sent.insert(plan.query);
             }
         }
-        eprintln!("TIME {call}: {:?}", began.elapsed());
         assert!(!shapes.is_empty(), "{call}: no plan was heard");
         let mut last = None;
         for (query, shape) in shapes {
@@ -115,7 +119,9 @@ impl Stage {
 
     /// Jobs that a query of their keys finds.
     pub(super) async fn jobs(&self, keys: &str) -> Vec<JobId> {
-        let ids = format!("select string_agg(vtoc.job_uuid(id, enqueued_at)::text, ' ' order by id) from vtoc.job where id in ({keys})");
+        let ids = format!(
+            "select string_agg(vtoc.job_uuid(id, enqueued_at)::text, ' ' order by id) from vtoc.job where id in ({keys})"
+        );
         let ids = self.base.text(&ids).await.expect("there are such jobs");
         ids.split(' ').map(|id| id.parse().unwrap()).collect()
     }
@@ -126,7 +132,7 @@ impl Stage {
     }
 
     /// Ends with everything that was broken, or with plans that aren't those of the book.
-    pub(super) async fn close(self, area: &str) -> BTreeSet<String> {
+    pub(super) async fn close(self, area: &str) {
         let told: Vec<String> = self.broken.iter().map(ToString::to_string).collect();
         assert!(told.is_empty(), "{} statements read too much:\n\n{}", told.len(), told.join("\n"));
         if VERSIONS.contains(&self.version) {
@@ -136,9 +142,9 @@ impl Stage {
             book.set_omit_expression(true);
             book.bind(|| insta::assert_snapshot!(format!("{area}_{}", self.version), self.book));
         }
+        coverage::assert_all_sent(area, &self.sent);
         self.database.close().await;
         self.base.drop().await;
-        self.sent
     }
 }
 

@@ -66,8 +66,8 @@ select n, (floor(extract(epoch from finished_at) / 86400)::bigint << 40) | n as 
     case when n % 5 < 4 then 'default' else 'chat' end as queue, case when n % 5 < 4 then 'run_playbook' else 'post_chat' end as kind, 1 + n % 7 as station_id,
     case when n % 3 = 0 then 'cancelled' else 'dead' end as state
 from (
-    select n, date_trunc('day', vtoc.clock()) + interval '12 hours' - interval '3 days' - interval '75 seconds' * n as finished_at
-    from generate_series(1, 30000) n
+    select n, date_trunc('day', vtoc.clock()) + interval '12 hours' - interval '3 days' - interval '8 seconds' * n as finished_at
+    from generate_series(1, 250000) n
 ) o;
 insert into vtoc.job_kept (id, enqueued_at, queue, kind, station_id, priority, attempts_max, payload)
 select id, finished_at, queue, kind, station_id, 0, 25, jsonb_build_object('number', n) from old;

@@ -21,16 +21,16 @@ const NEXT_DAY: &str = "delete from vtoc.job_ready
 
 #[tokio::test]
 async fn pruning_reads_by_batches() {
-    let mut stage = Stage::new().await;
+    let mut stage = Stage::with_connections(3).await;
     stage.base.execute(NEXT_DAY).await;
     stage.base.execute("vacuum (analyze) vtoc.job_ready").await;
-    stage.pin("make partitions", 100, async |db| make_partitions(db).await.unwrap()).await;
     let mut dropped = Vec::new();
     stage
         .pin("prune", 5_000, async |db| {
             dropped.extend(prune(db, Detaching::AtOnce).await.unwrap().unwrap().dropped);
         })
         .await;
+    stage.pin("make partitions", 100, async |db| make_partitions(db).await.unwrap()).await;
     assert!(dropped.iter().any(|day| day.starts_with("job_body")), "{dropped:?}");
     assert!(dropped.iter().any(|day| day.starts_with("job_finished")), "{dropped:?}");
     stage.close("upkeep").await;

@@ -96,9 +96,15 @@ async fn sweeps(stage: &mut Stage) {
     stage
         .pin("sweep leases that ran out", SLOTS, async |db| {
             lost += 1;
-            let expire = format!("update vtoc.job_lease set lease_until = vtoc.clock() - interval '1 second' where worker_id = '{}'", worker(lost));
+            let expire = format!(
+                "update vtoc.job_lease set lease_until = vtoc.clock() - interval '1 second' where worker_id = '{}'",
+                worker(lost)
+            );
             base.execute(&expire).await;
-            let lost = format!("update vtoc.worker set seen_at = vtoc.clock() - interval '1 hour' where id = '{}'", worker(lost));
+            let lost = format!(
+                "update vtoc.worker set seen_at = vtoc.clock() - interval '1 hour' where id = '{}'",
+                worker(lost)
+            );
             base.execute(&lost).await;
             assert!(sweep(db, LEASE, true).await.unwrap().again > 0);
         })
