@@ -180,7 +180,8 @@ async fn forget_unheard(database: &Database) -> Result<(), Error> {
     .await?;
     sqlx::query!(
         "delete from vtoc.job_cancel c
-        where not exists (select from vtoc.job_running r where r.id = c.job_id)
+        -- Not in: what runs is read once, and not once a request.
+        where c.job_id not in (select r.id from vtoc.job_running r)
             and not exists (select from vtoc.job_ready r where r.id = c.job_id)
             and not exists (select from vtoc.job_waiting w where w.id = c.job_id)"
     )
