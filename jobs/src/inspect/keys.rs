@@ -26,14 +26,14 @@ pub(super) async fn page(
             let floor = "(select id from vtoc.job_floor)";
             let bodies = newest(&format!("vtoc.job_body where id >= {floor} and"));
             let kept = newest(&format!("vtoc.job_kept where id < {floor} and"));
-            by_enqueue(tx, &format!("(({bodies}) union all ({kept})) job where"), &[], filter, request, fetch).await
+            by_enqueue(tx, &format!("(({bodies}) union all ({kept})) job where"), None, filter, request, fetch).await
         }
-        Some(State::Ready) => by_enqueue(tx, "vtoc.job_ready where", &[], filter, request, fetch).await,
-        Some(State::Waiting) => by_enqueue(tx, "vtoc.job_waiting where", &[], filter, request, fetch).await,
+        Some(State::Ready) => by_enqueue(tx, "vtoc.job_ready where", None, filter, request, fetch).await,
+        Some(State::Waiting) => by_enqueue(tx, "vtoc.job_waiting where", None, filter, request, fetch).await,
         Some(State::Running) => {
             let running = running::all(tx, scope).await?;
             let each = "unnest($6::bigint[]) as running (key) cross join lateral (select * from vtoc.job where id = key limit 1) job where";
-            by_enqueue(tx, each, &running, filter, request, fetch).await
+            by_enqueue(tx, each, Some(&running), filter, request, fetch).await
         }
         Some(State::Done) => by_finish(tx, "done", filter, request, fetch).await,
         Some(State::Dead) => by_finish(tx, "dead", filter, request, fetch).await,
@@ -41,7 +41,7 @@ pub(super) async fn page(
     }
 }
 
-/// The next jobs of `source`, which ends in `where` or `and`.
+/// Selects the next jobs of `source`, which ends in `where` or `and`.
 fn newest(source: &str) -> String {
     format!(
         "select id, kind, queue, station_id
@@ -55,26 +55,27 @@ fn newest(source: &str) -> String {
 async fn by_enqueue(
     tx: &mut Tx,
     source: &str,
-    running: &[i64],
+    running: Option<&[i64]>,
     filter: &JobFilter,
     request: &PageRequest,
     fetch: i64,
 ) -> Result<Vec<Key>, Error> {
     let select = format!(
-        "select id, null::timestamptz as at, $6::bigint[] is null as unused
+        "select id, null::timestamptz as at
         from ({}) job
         order by id desc",
         newest(source)
     );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(select))
+    let mut query = sqlx::query_as(sqlx::AssertSqlSafe(select))
         .bind(request.after_key()?)
         .bind(filter.kind.as_deref())
         .bind(filter.queue.as_deref())
         .bind(filter.station.map(|station| station.0))
-        .bind(fetch)
-        .bind(running)
-        .fetch_all(&mut **tx)
-        .await?)
+        .bind(fetch);
+    if let Some(running) = running {
+        query = query.bind(running);
+    }
+    Ok(query.fetch_all(&mut **tx).await?)
 }
 
 async fn by_finish(

@@ -71,20 +71,24 @@ impl Stage {
         Self { base, database, ear: Ear::new(), version, book, broken, sent }
     }
 
-    /// [`Stage::pin`] for a call that is known to read too much; one that doesn't any more is to be pinned as others.
+    /// [`Stage::pin`] for a call that is known to read too much, and made once; one that doesn't any more is to be pinned as others.
     pub(super) async fn tolerate(&mut self, call: &str, limit: u32, why: &str, make: impl AsyncFnMut(&Database)) {
         let before = self.broken.len();
-        self.pin(call, limit, make).await;
+        self.take_down(1, call, limit, make).await;
         assert!(self.broken.len() > before, "{call} reads no more than it may: {why} is no longer true");
         self.broken.truncate(before);
     }
 
     /// Makes a call that is about at most `limit` rows, again and again, and takes down how its statements were planned.
-    pub(super) async fn pin(&mut self, call: &str, limit: u32, mut make: impl AsyncFnMut(&Database)) {
+    pub(super) async fn pin(&mut self, call: &str, limit: u32, make: impl AsyncFnMut(&Database)) {
+        self.take_down(RUNS, call, limit, make).await;
+    }
+
+    async fn take_down(&mut self, runs: usize, call: &str, limit: u32, mut make: impl AsyncFnMut(&Database)) {
         self.ear.take();
         self.book.push_str(&format!("{call}\n"));
         let mut shapes = Vec::new();
-        for _ in 0..RUNS {
+        for _ in 0..runs {
             make(&self.database).await;
             for plan in self.ear.take() {
                 self.judge(call, limit, &plan);
