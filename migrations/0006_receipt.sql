@@ -13,6 +13,7 @@ create table vtoc.receipt (
 );
 comment on table vtoc.receipt is 'one accepted delivery and the job it became';
 create index receipt_newest on vtoc.receipt (received_at desc, id desc);
+create index receipt_of_station on vtoc.receipt (station_id, received_at desc, id desc);
 
 create table vtoc.receipt_key (
     source text not null,
@@ -40,6 +41,7 @@ create table vtoc.audit (
 );
 comment on table vtoc.audit is 'one agent action; its status only moves forward';
 create index audit_newest on vtoc.audit (created_at desc, id desc);
+create index audit_of_station on vtoc.audit (station_id, created_at desc, id desc);
 
 do $$
 declare

@@ -11,6 +11,8 @@ create table vtoc.playbook_run (
     finished_at timestamptz
 );
 comment on table vtoc.playbook_run is 'one run with the playbook as it was when the run began';
+create index playbook_run_newest on vtoc.playbook_run (started_at desc, id desc);
+create index playbook_run_of_station on vtoc.playbook_run (station_id, started_at desc, id desc);
 
 create table vtoc.playbook_step (
     run_id uuid not null references vtoc.playbook_run (id),

@@ -173,6 +173,7 @@ async fn select(
                     and ($2::text is null or a.status = $2)
                     and ($3::text is null or a.tool_name = $3)
                     and ($4::timestamptz is null or (a.created_at, a.id) < ($4, $5))
+                    and ($7::bigint is null or a.station_id = $7)
                 order by a.created_at desc, a.id desc
                 limit $6"#,
                 only,
@@ -180,7 +181,8 @@ async fn select(
                 filter.tool_name.as_deref(),
                 at,
                 id,
-                fetch
+                fetch,
+                scope.station()
             )
             .fetch_all(&mut *tx)
             .await?;

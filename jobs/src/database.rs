@@ -41,6 +41,14 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The one station, for statements whose best plan depends on how many rows it has. What may be seen is the policies' to say.
+    pub(crate) fn station(self) -> Option<i64> {
+        match self {
+            Self::Fleet => None,
+            Self::Station(StationId(id)) => Some(id),
+        }
+    }
+
     /// What lets an open transaction work in this scope, in one round trip.
     fn role(self) -> String {
         match self {

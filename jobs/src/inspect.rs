@@ -233,7 +233,7 @@ pub async fn jobs(
             let ids: Vec<i64> = keys.iter().map(|key| key.id).collect();
             let page = request.page(keys, |key| key.at.map_or_else(|| key.id.to_string(), |at| cursor_of(at, key.id)));
             let mut rows = rows(&mut tx, &ids).await?;
-            let running = running::of(&mut tx, scope, &ids).await?;
+            let running = running::of(&mut tx, scope, &rows).await?;
             tx.commit().await?;
             let items = page
                 .items
@@ -283,7 +283,8 @@ pub async fn job(database: &Database, scope: Scope, id: JobId) -> Result<Option<
             let body = sqlx::query!(
                 r#"select j.payload as "payload!", j.trace_parent, p.id as "parent_id?", p.enqueued_at as "parent_at?", f.output as "output?"
                 from vtoc.job j
-                left join vtoc.job p on p.id = j.parent_id
+                -- The view joined on a column would be read as a whole.
+                left join lateral (select id, enqueued_at from vtoc.job where id = j.parent_id limit 1) p on true
                 left join vtoc.job_finished f on f.id = j.id
                 where j.id = $1"#,
                 id.key()
@@ -291,7 +292,7 @@ pub async fn job(database: &Database, scope: Scope, id: JobId) -> Result<Option<
             .fetch_one(&mut *tx)
             .await?;
             let attempts = attempts_in(&mut tx, id).await?;
-            let running = running::of(&mut tx, scope, &[id.key()]).await?;
+            let running = running::of(&mut tx, scope, std::slice::from_ref(&row)).await?;
             let effects = sqlx::query_as!(
                 EffectView,
                 "select name, idempotency_key, method, host, status, elapsed_ms, recorded_at
@@ -348,7 +349,7 @@ async fn attempts_in(tx: &mut Tx, id: JobId) -> Result<Vec<AttemptView>, Error> 
             from vtoc.job_finished
             where id = $1 and state = 'done' and attempt = 1
         ) a
-        left join vtoc.worker w on w.id = a.worker_id
+        left join lateral (select name from vtoc.worker where id = a.worker_id limit 1) w on true
         order by a.finished_at, a.token
         limit 500"#,
         id.key()

@@ -72,12 +72,14 @@ async fn select(
                 left join vtoc.station s on s.id = r.station_id
                 where ($1::uuid is null or r.id = $1)
                     and ($2::timestamptz is null or (r.received_at, r.id) < ($2, $3))
+                    and ($5::bigint is null or r.station_id = $5)
                 order by r.received_at desc, r.id desc
                 limit $4"#,
                 only,
                 at,
                 id,
-                fetch
+                fetch,
+                scope.station()
             )
             .fetch_all(&mut *tx)
             .await?;

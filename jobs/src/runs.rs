@@ -150,7 +150,7 @@ pub async fn list(database: &Database, scope: Scope, request: &PageRequest) -> R
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let rows = select(&mut tx, None, at, id, fetch).await?;
+            let rows = select(&mut tx, scope, None, at, id, fetch).await?;
             tx.commit().await?;
             Ok(request.page(rows, |run| cursor_of(run.started_at, run.id)))
         })
@@ -165,7 +165,7 @@ pub async fn find(database: &Database, scope: Scope, id: Uuid) -> Result<Option<
     database
         .bounded(async {
             let mut tx = database.begin(scope).await?;
-            let Some(run) = select(&mut tx, Some(id), None, None, 1).await?.pop() else {
+            let Some(run) = select(&mut tx, scope, Some(id), None, None, 1).await?.pop() else {
                 tx.commit().await?;
                 return Ok(None);
             };
@@ -184,6 +184,7 @@ pub async fn find(database: &Database, scope: Scope, id: Uuid) -> Result<Option<
 
 async fn select(
     tx: &mut Tx,
+    scope: Scope,
     only: Option<Uuid>,
     at: Option<DateTime<Utc>>,
     id: Option<Uuid>,
@@ -195,12 +196,14 @@ async fn select(
         from vtoc.playbook_run r
         join vtoc.station s on s.id = r.station_id
         where ($1::uuid is null or r.id = $1) and ($2::timestamptz is null or (r.started_at, r.id) < ($2, $3))
+            and ($5::bigint is null or r.station_id = $5)
         order by r.started_at desc, r.id desc
         limit $4"#,
         only,
         at,
         id,
-        fetch
+        fetch,
+        scope.station()
     )
     .fetch_all(&mut **tx)
     .await?)

@@ -160,7 +160,14 @@ async fn status(tx: &mut Tx, station: &Station) -> Result<String, Error> {
     let row = sqlx::query!(
         r#"select
             (select count(*) from (select from vtoc.job_ready where station_id = $1 limit 1000) r) as "ready!",
-            (select count(*) from (select from vtoc.job_running r join vtoc.job j on j.id = r.id where j.station_id = $1 limit 1000) r) as "running!",
+            -- The view joined on a column would be read as a whole.
+            (select count(*) from (
+                select
+                from vtoc.job_running r
+                cross join lateral (select station_id from vtoc.job where id = r.id limit 1) j
+                where j.station_id = $1
+                limit 1000
+            ) r) as "running!",
             (select count(*) from (select from vtoc.job_finished where state = 'dead' and station_id = $1 and finished_at > (select vtoc.clock()) - interval '1 day' limit 1000) r) as "dead!""#,
         station.id.0
     )

@@ -21,12 +21,19 @@ pub(super) async fn page(
     fetch: i64,
 ) -> Result<Vec<Key>, Error> {
     match filter.state {
-        None => by_enqueue(tx, "job", None, filter, request, fetch).await,
-        Some(State::Ready) => by_enqueue(tx, "job_ready", None, filter, request, fetch).await,
-        Some(State::Waiting) => by_enqueue(tx, "job_waiting", None, filter, request, fetch).await,
+        // Each of the two tables in its order: of the view that unites them none is known, and all would be sorted.
+        None => {
+            let floor = "(select id from vtoc.job_floor)";
+            let bodies = newest(&format!("vtoc.job_body where id >= {floor} and"));
+            let kept = newest(&format!("vtoc.job_kept where id < {floor} and"));
+            by_enqueue(tx, &format!("(({bodies}) union all ({kept})) job where"), None, filter, request, fetch).await
+        }
+        Some(State::Ready) => by_enqueue(tx, "vtoc.job_ready where", None, filter, request, fetch).await,
+        Some(State::Waiting) => by_enqueue(tx, "vtoc.job_waiting where", None, filter, request, fetch).await,
         Some(State::Running) => {
             let running = running::all(tx, scope).await?;
-            by_enqueue(tx, "job", Some(&running), filter, request, fetch).await
+            let each = "unnest($6::bigint[]) as running (key) cross join lateral (select * from vtoc.job where id = key limit 1) job where";
+            by_enqueue(tx, each, Some(&running), filter, request, fetch).await
         }
         Some(State::Done) => by_finish(tx, "done", filter, request, fetch).await,
         Some(State::Dead) => by_finish(tx, "dead", filter, request, fetch).await,
@@ -34,32 +41,41 @@ pub(super) async fn page(
     }
 }
 
+/// Selects the next jobs of `source`, which ends in `where` or `and`.
+fn newest(source: &str) -> String {
+    format!(
+        "select id, kind, queue, station_id
+        from {source} ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
+            and ($4::bigint is null or station_id = $4)
+        order by id desc
+        limit $5"
+    )
+}
+
 async fn by_enqueue(
     tx: &mut Tx,
-    table: &'static str,
-    among: Option<&[i64]>,
+    source: &str,
+    running: Option<&[i64]>,
     filter: &JobFilter,
     request: &PageRequest,
     fetch: i64,
 ) -> Result<Vec<Key>, Error> {
-    let among_which = if among.is_some() { "id = any($6)" } else { "$6::bigint[] is null" };
     let select = format!(
         "select id, null::timestamptz as at
-        from vtoc.{table}
-        where {among_which} and ($1::bigint is null or id < $1) and ($2::text is null or kind = $2) and ($3::text is null or queue = $3)
-            and ($4::bigint is null or station_id = $4)
-        order by id desc
-        limit $5"
+        from ({}) job
+        order by id desc",
+        newest(source)
     );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(select))
+    let mut query = sqlx::query_as(sqlx::AssertSqlSafe(select))
         .bind(request.after_key()?)
         .bind(filter.kind.as_deref())
         .bind(filter.queue.as_deref())
         .bind(filter.station.map(|station| station.0))
-        .bind(fetch)
-        .bind(among)
-        .fetch_all(&mut **tx)
-        .await?)
+        .bind(fetch);
+    if let Some(running) = running {
+        query = query.bind(running);
+    }
+    Ok(query.fetch_all(&mut **tx).await?)
 }
 
 async fn by_finish(

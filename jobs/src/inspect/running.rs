@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::JobRow;
 use crate::{
     Error, Scope, Tx,
     database::{as_fleet, as_scope},
@@ -20,8 +21,13 @@ pub(super) struct Running {
     pub(super) crash_count: i16,
 }
 
-/// Those of `ids` that run, by key. The caller has seen every one of `ids` in `scope`, which the transaction is in before and after.
-pub(super) async fn of(tx: &mut Tx, scope: Scope, ids: &[i64]) -> Result<HashMap<i64, Running>, Error> {
+/// Those of `jobs` that run, by key. The caller has seen every one of them in `scope`, which the transaction is in before and
+/// after. Leases are read only if there is one to look for.
+pub(super) async fn of(tx: &mut Tx, scope: Scope, jobs: &[JobRow]) -> Result<HashMap<i64, Running>, Error> {
+    let ids: Vec<i64> = jobs.iter().filter(|job| job.state.is_none()).map(|job| job.id).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     as_fleet(tx).await?;
     let rows = sqlx::query_as!(
         Running,
@@ -30,7 +36,7 @@ pub(super) async fn of(tx: &mut Tx, scope: Scope, ids: &[i64]) -> Result<HashMap
         from vtoc.job_running r
         left join vtoc.worker w on w.id = r.worker_id
         where r.id = any($1)"#,
-        ids
+        &ids
     )
     .fetch_all(&mut **tx)
     .await?;

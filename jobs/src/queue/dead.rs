@@ -66,7 +66,8 @@ async fn find(tx: &mut Tx, filter: &Filter, request: &PageRequest) -> Result<Vec
         Found,
         r#"select f.id, j.enqueued_at as "enqueued_at!", f.finished_at
         from vtoc.job_finished f
-        join vtoc.job j on j.id = f.id
+        -- The view joined on a column would be read as a whole.
+        cross join lateral (select enqueued_at from vtoc.job where id = f.id limit 1) j
         where f.state = $1 and ($2::text is null or f.queue = $2) and ($3::text is null or f.kind = $3)
             and ($4::timestamptz is null or f.finished_at < $4) and ($5::timestamptz is null or (f.finished_at, f.id) < ($5, $6))
         order by f.finished_at desc, f.id desc

@@ -54,7 +54,11 @@ pub(super) async fn lock(tx: &mut Line, parents: &[i64], children: &[Child]) -> 
     sqlx::query!(
         r#"select f.parent_id
         from vtoc.job_family f
-        where f.parent_id = any($1) or f.parent_id in (select c.parent_id from vtoc.job_child c where c.id = any($2))
+        where f.parent_id = any(array(
+            select unnest($1::bigint[])
+            union
+            select c.parent_id from vtoc.job_child c where c.id = any($2)
+        ))
         order by f.parent_id
         for update"#,
         parents,
@@ -119,10 +123,11 @@ pub(super) async fn parent(database: &Database, key: i64) -> Result<Option<JobId
             let row = sqlx::query!(
                 r#"select p.id as "id!", p.enqueued_at as "enqueued_at!"
                 from vtoc.job j
-                join vtoc.job p on p.id = j.parent_id
+                -- The view joined on a column would be read as a whole.
+                cross join lateral (select * from vtoc.job where id = j.parent_id limit 1) p
                 where j.id = $1
                     and (p.station_id is not distinct from j.station_id
-                        or exists (select from vtoc.job_child c where c.id = j.id and c.parent_id = p.id))"#,
+                        or exists (select from vtoc.job_child c where c.id = $1 and c.parent_id = p.id))"#,
                 key
             )
             .fetch_optional(&mut *tx)

@@ -104,7 +104,8 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
             select r.id, r.token, r.worker_id, r.started_at, r.attempt, r.suspect, r.jobs, e.lost, vtoc.clock() as now, c.counts,
                 (r.crash_count + c.counts::int)::smallint as crashes,
                 j.queue, j.kind, j.station_id, j.priority, j.attempts_max, j.dedupe_key is not null as keyed,
-                exists (select from vtoc.job_child c where c.id = r.id) as awaited
+                -- As a value: of an "exists" the planner may read the whole table.
+                coalesce((select true from vtoc.job_child c where c.id = r.id), false) as awaited
             from in_flight r
             join expired e on e.token = r.token
             cross join lateral (select $4 and e.lost and r.jobs = 1 as counts) c
@@ -179,7 +180,8 @@ async fn forget_unheard(database: &Database) -> Result<(), Error> {
     .await?;
     sqlx::query!(
         "delete from vtoc.job_cancel c
-        where not exists (select from vtoc.job_running r where r.id = c.job_id)
+        -- Not in: what runs is read once, and not once a request.
+        where c.job_id not in (select r.id from vtoc.job_running r)
             and not exists (select from vtoc.job_ready r where r.id = c.job_id)
             and not exists (select from vtoc.job_waiting w where w.id = c.job_id)"
     )

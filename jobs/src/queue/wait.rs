@@ -212,7 +212,7 @@ pub(super) async fn wake(tx: &mut Line, by: By, keys: &[i64], answers: &[Option<
                     then jsonb_strip_nulls(jsonb_build_object('done', coalesce(f.done, 0), 'failed', coalesce(f.failed, 0), 'left', nullif(f."left", 0)))
                     else w.answer end, vtoc.clock()
             from woken w
-            left join vtoc.job_family f on w.what = 'children' and f.parent_id = w.id
+            left join lateral (select * from vtoc.job_family where w.what = 'children' and parent_id = w.id limit 1) f on true
             on conflict (job_id) do update set claim = greatest(t.claim, excluded.claim), by = excluded.by, answer = excluded.answer, at = excluded.at
         )
         select (select count(*) from woken) as "woken!",

@@ -29,14 +29,25 @@ impl TestDatabase {
     /// # Panics
     /// Without `VTOC_TEST_DATABASE_URL`; run the tests by `scripts/test`.
     pub async fn new() -> Self {
-        let admin = std::env::var("VTOC_TEST_DATABASE_URL")
-            .expect("VTOC_TEST_DATABASE_URL names a cluster for tests: run scripts/test");
-        Self::on(&admin).await
+        Self::on(&admin_url()).await
+    }
+
+    /// A database of one's own with many rows: those that `sql` makes, run by the owner. It is run once a cluster, and what
+    /// it left is copied.
+    ///
+    /// # Panics
+    /// As [`TestDatabase::new`].
+    pub async fn filled(sql: &str) -> Self {
+        let admin = admin_url();
+        Self::clone_of(&admin, &format!("{} strategy file_copy", template::filled(&admin, sql).await)).await
     }
 
     /// A database of one's own on the cluster of `admin_url`, whose login is a superuser.
     pub async fn on(admin_url: &str) -> Self {
-        let template = template::name(admin_url).await;
+        Self::clone_of(admin_url, &template::migrated(admin_url).await).await
+    }
+
+    async fn clone_of(admin_url: &str, template: &str) -> Self {
         let name = format!("t_{}", Uuid::now_v7().simple());
         let mut admin = PgConnection::connect(admin_url).await.expect("the test cluster answers");
         sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {template}")))
@@ -130,6 +141,10 @@ impl TestDatabase {
             .await
             .expect("the statement is right");
     }
+}
+
+fn admin_url() -> String {
+    std::env::var("VTOC_TEST_DATABASE_URL").expect("VTOC_TEST_DATABASE_URL names a cluster for tests: run scripts/test")
 }
 
 pub(super) fn with_database(url: &str, name: &str) -> String {

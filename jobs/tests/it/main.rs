@@ -25,6 +25,7 @@ mod leases;
 mod logins;
 mod meaning;
 mod pages;
+mod plans;
 mod proxy;
 mod prune;
 mod prune_meanwhile;
