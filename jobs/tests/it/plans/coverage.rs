@@ -7,7 +7,7 @@ use super::plan::in_one_line;
 
 /// Which files' statements are pinned where.
 const AREAS: [(&str, &[&str]); 6] = [
-    ("work", &["queue/claim.rs", "queue/sweep.rs", "workers.rs"]),
+    ("work", &["queue/claim.rs", "queue/claim/bodies.rs", "queue/claim/look.rs", "queue/sweep.rs", "workers.rs"]),
     (
         "ends",
         &[
@@ -29,7 +29,7 @@ const AREAS: [(&str, &[&str]); 6] = [
     ("intake", &["queue/enqueue.rs", "queue/large.rs", "accept.rs", "accept/intent.rs"]),
 ];
 /// Files that two areas share, or of which no statement grows with the queue.
-const APART: [(&str, &str); 16] = [
+const APART: [(&str, &str); 23] = [
     ("queue/lease.rs", "clear_blame looks again only for what moved meanwhile"),
     ("inspect.rs", "its lists are pinned in `jobs`, single jobs in `job`"),
     ("queue/history.rs", "makes days; pinned in `upkeep`"),
@@ -46,6 +46,13 @@ const APART: [(&str, &str); 16] = [
     ("stations.rs", "a row a station"),
     ("tokens.rs", "a row a token"),
     ("telemetry.rs", "the stations' data isn't the queue"),
+    ("schedules/change.rs", "a row a schedule"),
+    ("schedules/create.rs", "a row a schedule"),
+    ("schedules/job.rs", "a row a schedule"),
+    ("schedules/row.rs", "a row a schedule"),
+    ("schedules/switch.rs", "a row a schedule"),
+    ("schedules/tick.rs", "a row a schedule"),
+    ("schedules/trigger.rs", "a row a schedule"),
 ];
 /// What is sent by jobs that run, in another area, or in a rare moment: each by a primary or unique key, or of few rows.
 const ELSEWHERE: [&str; 11] = [

@@ -1,15 +1,15 @@
 //! What is sent when attempts end: results in batches and in parts of batches, database effects, waits and what ends them, and
 //! calling jobs off.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use jobs::{
     Database, Scope, Wake,
     queue::{
-        Attempt, Claimed, Ending, Outcome, Until, batch,
+        Attempt, Claimed, Ending, Fronts, Outcome, Until, batch,
         callback::answer,
         cancel::{Cancelled, cancel},
-        claim::{claim, look},
+        claim::{claim_from, look},
         finish::finish,
         wait::forget_ended,
     },
@@ -22,8 +22,14 @@ use super::{
 };
 use crate::fleet::{done, ended, job};
 
+/// Claims as a worker does, from where the last claim ended: what was claimed before is not what this is about.
 async fn claimed(db: &Database, limit: u32) -> Vec<Claimed> {
-    claim(db, &Lane::new().claim(limit)).await.unwrap()
+    static FRONTS: Mutex<Option<Fronts>> = Mutex::new(None);
+    let mut fronts = FRONTS.lock().unwrap().take().unwrap_or_default();
+    let claimed = claim_from(db, &Lane::new().claim(limit), &fronts, || ()).await.unwrap();
+    fronts.join(&Fronts::of(&claimed));
+    *FRONTS.lock().unwrap() = Some(fronts);
+    claimed
 }
 
 fn attempt(db: &Database, claimed: &Claimed) -> Attempt {
@@ -39,7 +45,7 @@ fn of_every_sort(claimed: &[Claimed]) -> Vec<Outcome> {
         2 => Ending::Cancelled(error()),
         3 => Ending::Again { delay: Duration::from_secs(9), burned: true, outcome: "retry", error: Some(error()) },
         _ => Ending::Wait {
-            until: if nth % 2 == 0 { Until::Children } else { Until::Callback },
+            until: if nth.is_multiple_of(2) { Until::Children } else { Until::Callback },
             within: Duration::from_secs(60),
         },
     };

@@ -61,6 +61,11 @@ pub(super) fn broken(plan: &Plan, allowance: Allowance) -> Vec<String> {
     broken
 }
 
+/// Whether `plan` reads or writes a table that grows.
+pub(super) fn is_of_big_tables(plan: &Plan) -> bool {
+    plan.nodes().iter().any(|node| node.table.as_deref().is_some_and(|table| BIG.contains(&without_day(table))))
+}
+
 fn without_day(table: &str) -> &str {
     table.trim_end_matches(|end: char| end.is_ascii_digit()).trim_end_matches('_')
 }

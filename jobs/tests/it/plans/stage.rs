@@ -8,7 +8,7 @@ use jobs::{ConnectOptions, Database, JobId, testing::TestDatabase};
 use super::{
     coverage,
     heard::{self, Ear},
-    law::{Allowance, broken},
+    law::{Allowance, broken, is_of_big_tables},
     plan::Plan,
 };
 
@@ -87,19 +87,21 @@ impl Stage {
     async fn take_down(&mut self, runs: usize, call: &str, limit: u32, mut make: impl AsyncFnMut(&Database)) {
         self.ear.take();
         self.book.push_str(&format!("{call}\n"));
-        let mut shapes = Vec::new();
+        let (mut shapes, mut heard) = (Vec::new(), false);
         for _ in 0..runs {
             make(&self.database).await;
             for plan in self.ear.take() {
                 self.judge(call, limit, &plan);
+                // How a small table is read changes with its size, and nobody minds.
                 let shape = (plan.query.clone(), plan.shape());
-                if !shapes.contains(&shape) {
+                if is_of_big_tables(&plan) && !shapes.contains(&shape) {
                     shapes.push(shape);
                 }
+                heard = true;
                 self.sent.insert(plan.query);
             }
         }
-        assert!(!shapes.is_empty(), "{call}: no plan was heard");
+        assert!(heard, "{call}: no plan was heard");
         let mut last = None;
         for (query, shape) in shapes {
             let again = if last.as_ref() == Some(&query) { "or" } else { "-" };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jobs::{
     ConnectOptions,
     queue::{
-        Claim,
-        claim::{claim, claim_suspect, look},
+        Claim, Fronts,
+        claim::{claim, claim_from, claim_suspect, look},
         lease::{Renewer, clear_blame},
         sweep::{report_death, sweep},
     },
@@ -57,6 +57,14 @@ async fn a_worker_reads_no_more_of_a_full_queue_than_it_takes() {
             })
             .await;
     }
+    let mut fronts = Fronts::default();
+    stage
+        .pin("claim 500 from a front", 500, async |db| {
+            let claimed = claim_from(db, &lane.claim(500), &fronts, || ()).await.unwrap();
+            assert_eq!(claimed.len(), 500);
+            fronts.join(&Fronts::of(&claimed));
+        })
+        .await;
     stage
         .tolerate("claim a suspect", 1, "it sorts the suspects of all queues", async |db| {
             assert!(claim_suspect(db, &lane.claim(1)).await.unwrap().is_some());
