@@ -17,15 +17,15 @@ pub(super) struct Body {
     pub(super) payload: Box<RawValue>,
 }
 
-/// Bodies lie side by side when this many times their number is room enough for them.
-const SPREAD_MAX: i64 = 2;
+/// Bodies lie side by side when between so many of them there is no more than one of somebody else's, which is read for nothing.
+const STRANGERS: i64 = 8;
 
 /// The bodies of `jobs`, by id. Those of days long past are asked for apart: looking for each in two places would be felt.
 pub(super) async fn read(tx: &mut Tx, jobs: &[i64]) -> Result<HashMap<i64, Body>, Error> {
     let mut bodies = HashMap::with_capacity(jobs.len());
     let (Some(first), Some(last)) = (jobs.iter().min(), jobs.iter().max()) else { return Ok(bodies) };
     let count = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
-    if last - first < count * SPREAD_MAX {
+    if last - first < count + count / STRANGERS {
         let stretch = "select array_agg(id), array_agg(enqueued_at), array_agg(trace_parent), array_agg(payload)
             from vtoc.job_body
             where id between $1 and $2";
