@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{
     stage::Stage,
-    work::{Lane, worker},
+    work::{Lane, SLOTS, worker},
 };
 use crate::fleet::{done, ended, job};
 
@@ -147,15 +147,14 @@ async fn batches(stage: &mut Stage) {
 }
 
 async fn cancels(stage: &mut Stage) {
-    for (name, keys, limit, came_to) in [
-        ("call a ready job off", "select id from vtoc.job_ready where keyed limit 10", 1, Cancelled::Now),
-        ("call a child off", "select id from vtoc.job_child limit 10", 1, Cancelled::Now),
-        ("call a waiting job off", "select id from vtoc.job_waiting limit 10", 1, Cancelled::Now),
-        ("call a running job off", "select id from vtoc.job_running limit 10", 4_000, Cancelled::Asked),
+    for (name, keys, came_to) in [
+        ("call a ready job off", "select id from vtoc.job_ready where keyed limit 10", Cancelled::Now),
+        ("call a child off", "select id from vtoc.job_child limit 10", Cancelled::Now),
+        ("call a waiting job off", "select id from vtoc.job_waiting limit 10", Cancelled::Now),
+        ("call a running job off", "select id from vtoc.job_running limit 10", Cancelled::Asked),
         (
             "call an ended job off",
             "select id from vtoc.job_finished where state = 'done' limit 10",
-            1,
             Cancelled::Finished,
         ),
     ] {
@@ -163,7 +162,7 @@ async fn cancels(stage: &mut Stage) {
         let mut next = jobs.iter();
         // What runs is asked of every lease.
         stage
-            .pin(name, limit.max(4_000), async |db| {
+            .pin(name, SLOTS, async |db| {
                 let came_to_this = cancel(db, Scope::Fleet, *next.next().unwrap(), "enough").await.unwrap();
                 assert_eq!(came_to_this, came_to, "{name}");
             })
