@@ -163,7 +163,7 @@ pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed
 
 /// [`claim`] from `fronts` on: what came to stand behind them is not seen, but for what might have run within the last second,
 /// since who enqueues needs a moment to commit. `taken` is called when the statement that takes jobs has ended: another claim may
-/// follow while this one reads its bodies and commits.
+/// follow while this one reads its bodies and commits. Of a claim that took none it is called at the end.
 ///
 /// # Errors
 /// As [`claim`].
@@ -283,11 +283,12 @@ async fn take(
                 query = query.bind(queue).bind(behind).bind(high).bind(low).bind(run_at).bind(id);
             }
             let row = query.fetch_optional(&mut *tx).await?;
-            taken();
             let Some(row) = row else {
                 tx.commit().await?;
+                taken();
                 return Ok(Vec::new());
             };
+            taken();
             let held = held(&row)?;
             let keys: Vec<i64> = held.iter().map(|(held, _)| held.key).collect();
             // Before the commit: jobs that nobody can read are not to be leased.

@@ -116,14 +116,17 @@ impl Claimer {
         let mut pace = Pace::new(self.limits.claim_max as usize * 2);
         let (taken, mut taking) = (Notify::new(), false);
         let (mut claims, mut backlog, mut course) = (FuturesUnordered::new(), false, Course::new());
+        // Heard, and not followed by a claim yet.
+        let mut rung = false;
         loop {
-            if claims.is_empty() && !backlog {
+            if claims.is_empty() && !backlog && !rung {
                 tokio::select! {
                     biased;
                     () = self.stopping.cancelled() => return,
                     () = self.bell.notified() => {}
                     () = course.unsure_for_too_long(), if course.unsure => {}
                 }
+                rung = true;
             }
             pace.keep(self.flights.counters.finished.load(Ordering::Relaxed), &self.room);
             let may_claim = !taking && (claims.is_empty() || backlog && claims.len() < CLAIMS_MAX);
@@ -139,7 +142,7 @@ impl Claimer {
                 }
                 () = taken.notified(), if taking => taking = false,
                 room = self.free_room(backlog.then(|| pace.claim()), self.concurrency + pace.ahead()), if may_claim => {
-                    taking = true;
+                    (taking, rung) = (true, false);
                     claims.push(self.fill(&names, room, course.next(), &taken));
                 }
             }
