@@ -228,12 +228,18 @@ pub fn step(limit: u32) -> u32 {
 /// # Errors
 /// As [`claim`].
 pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Option<Claimed>, Error> {
-    let picked = "select ctid
-        from vtoc.job_ready
-        where queue = any($1) and due and suspect and kind = any($2)
-        order by run_at
-        limit 1
-        for update skip locked";
+    let picked = "select r.ctid
+        from unnest($1::text[]) q (queue)
+        cross join lateral (
+            select w.ctid, w.run_at
+            from vtoc.job_ready w
+            where w.queue = q.queue and w.due and w.suspect and w.kind = any($2)
+            order by w.run_at
+            limit 1
+            for update skip locked
+        ) r
+        order by r.run_at
+        limit 1";
     Ok(take(database, claim, picked, None, || ()).await?.pop())
 }
 

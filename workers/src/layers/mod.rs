@@ -1,23 +1,23 @@
-//! What stands around every handler, from the outside in: the fate, the span, the panic, the time limit.
+//! What stands around every handler, from the outside in: the fate, what its log lines say, the panic, the time limit.
 
+pub(crate) mod about;
 pub(crate) mod fate;
 pub(crate) mod panic;
 pub(crate) mod time_limit;
-pub(crate) mod trace;
 
 use apalis::layers::catch_panic::CatchPanicLayer;
 use tower::layer::util::Stack;
 
 use self::{
+    about::AboutLayer,
     panic::{Caught, Panicked, caught},
     time_limit::TimeLimitLayer,
-    trace::TraceLayer,
 };
 
 /// All of them but the fate.
-pub(crate) type Guards = Stack<TimeLimitLayer, Stack<CatchPanicLayer<Caught, Panicked>, TraceLayer>>;
+pub(crate) type Guards = Stack<TimeLimitLayer, Stack<CatchPanicLayer<Caught, Panicked>, AboutLayer>>;
 
 /// All of them but the fate, which is the worker's own: the rest is the same wherever a job runs.
 pub(crate) fn guards() -> Guards {
-    Stack::new(TimeLimitLayer, Stack::new(CatchPanicLayer::with_panic_handler(caught as Caught), TraceLayer))
+    Stack::new(TimeLimitLayer, Stack::new(CatchPanicLayer::with_panic_handler(caught as Caught), AboutLayer))
 }

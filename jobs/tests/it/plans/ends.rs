@@ -128,7 +128,7 @@ async fn waits(stage: &mut Stage) {
         .await;
     let lane = Lane::new();
     stage
-        .tolerate("wake those whose time is over", 1_000, "it is the look's", async |db| {
+        .pin("wake those whose time is over", 1_000, async |db| {
             look(db, worker(1), &lane.queues, &lane.kinds).await.unwrap();
         })
         .await;
