@@ -118,6 +118,12 @@ impl Database {
         self.open(&format!("{FLEET}; set local plan_cache_mode = force_generic_plan"), Some(Scope::Fleet)).await
     }
 
+    /// A transaction of the whole fleet for statements over tables that are small but for their dead rows. The server keeps plans,
+    /// and one that reads such a table from end to end is bad for as long as a snapshot keeps a vacuum from it.
+    pub(crate) async fn begin_indexed(&self) -> Result<Tx, Error> {
+        self.open(&format!("{FLEET}; set local enable_seqscan = off; set local jit = off"), Some(Scope::Fleet)).await
+    }
+
     /// A transaction over one station's data.
     pub(crate) async fn begin_station_data(&self, role: Role, station: StationId) -> Result<Tx, Error> {
         self.open(&station_data(role, station), None).await

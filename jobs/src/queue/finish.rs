@@ -72,7 +72,7 @@ pub enum Ending {
 pub async fn finish(database: &Database, outcomes: &[Outcome], leases: &[i64]) -> Result<HashSet<(i64, i64)>, Error> {
     database
         .bounded(async {
-            let mut tx = database.begin(Scope::Fleet).await?;
+            let mut tx = database.begin_indexed().await?;
             let written = finish_in(&mut tx, outcomes, leases).await?;
             if !leases.is_empty() {
                 settle::retire(&mut tx, leases).await?;

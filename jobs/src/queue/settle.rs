@@ -72,7 +72,8 @@ async fn end_whole(tx: &mut Line, outcomes: &[&Outcome], retiring: &[i64]) -> Re
         .await?;
     let rows = sqlx::query!(
         "delete from vtoc.job_lease l
-        where l.token = any($1) and not exists (select from vtoc.job_settled s where s.token = l.token)
+        -- As a value: for a join the planner may read the whole table.
+        where l.token = any($1) and (select true from vtoc.job_settled s where s.token = l.token limit 1) is null
         returning l.token, l.worker_id, l.started_at, l.suspect, l.crash_count",
         &tokens
     )
@@ -89,20 +90,28 @@ async fn end_whole(tx: &mut Line, outcomes: &[&Outcome], retiring: &[i64]) -> Re
 async fn end_parts(tx: &mut Line, outcomes: &[&Outcome]) -> Result<HashMap<(i64, i64), Lease>, Error> {
     let (tokens, keys): (Vec<i64>, Vec<i64>) =
         outcomes.iter().map(|outcome| (outcome.held.token, outcome.held.key)).unzip();
+    let leases = Vec::from_iter(HashSet::<i64>::from_iter(tokens.iter().copied()));
     let rows = sqlx::query!(
-        "with part as (
-            insert into vtoc.job_settled (token, id)
-            select l.token, u.id
+        "with lease as materialized (
+            select l.token, l.worker_id, l.started_at, l.suspect, l.crash_count
             from vtoc.job_lease l
-            join unnest($1::bigint[], $2::bigint[]) as u (token, id) on u.token = l.token
-            order by l.token, u.id
-            for key share of l
+            where l.token = any($1)
+            order by l.token
+            for key share
+        ),
+        part as (
+            insert into vtoc.job_settled (token, id)
+            select lease.token, u.id
+            from lease
+            join unnest($2::bigint[], $3::bigint[]) as u (token, id) on u.token = lease.token
+            order by lease.token, u.id
             on conflict do nothing
             returning token, id
         )
-        select part.token, part.id, l.worker_id, l.started_at, l.suspect, l.crash_count
+        select part.token, part.id, lease.worker_id, lease.started_at, lease.suspect, lease.crash_count
         from part
-        join vtoc.job_lease l on l.token = part.token",
+        join lease on lease.token = part.token",
+        &leases,
         &tokens,
         &keys
     )
@@ -159,14 +168,12 @@ pub(super) async fn retire(tx: &mut Line, tokens: &[i64]) -> Result<(), Error> {
             for update
         ),
         gone as (
-            delete from vtoc.job_lease l
-            using empty
-            where l.token = empty.token
-            returning l.token
+            delete from vtoc.job_lease
+            where token = any(array(select token from empty))
+            returning token
         )
-        delete from vtoc.job_settled s
-        using gone
-        where s.token = gone.token",
+        delete from vtoc.job_settled
+        where token = any(array(select token from gone))",
         tokens
     )
     .execute(&mut *tx)
