@@ -18,7 +18,7 @@ use super::{
     settle::{self, Settled},
     wait::Waits,
 };
-use crate::{Database, Error, Scope, aftermath, database::Line};
+use crate::{Database, Error, aftermath, database::Line};
 
 /// The result of one attempt, ready to be written.
 #[derive(Debug, Clone)]
