@@ -25,8 +25,8 @@ const CANNOT: i32 = 2;
 const FAILURES_MAX: usize = 2;
 /// Jobs of the first run, which only tells how fast a peer is.
 const TRIAL_JOBS: usize = 2_000;
-/// How long a drain should take: long enough that its start doesn't matter.
-const DRAIN_FOR_S: f64 = 4.0;
+/// How long a drain, or an enqueue of as many, should take: long enough that its start doesn't matter.
+const RUN_FOR_S: f64 = 4.0;
 
 /// What a peer's program answers.
 #[derive(Debug, Deserialize)]
@@ -95,14 +95,15 @@ impl Peers {
             return Ok(Vec::new());
         }
         let is_drain = word.starts_with("drain");
+        let is_long = is_drain || word == "enqueue_batch";
         let jobs = match settings {
             "defaults" if is_drain => jobs.min(peer.defaults_jobs),
-            _ if is_drain => {
+            _ if is_long => {
                 if !self.rates.contains_key(&key) {
                     let trial = self.ask(cluster, peer, settings, word, concurrency, TRIAL_JOBS.min(jobs)).await?;
                     self.rates.insert(key.clone(), trial.ok().and_then(|answer| answer.per_s).unwrap_or_default());
                 }
-                let bearable = self.rates.get(&key).map_or(0.0, |rate| rate * DRAIN_FOR_S);
+                let bearable = self.rates.get(&key).map_or(0.0, |rate| rate * RUN_FOR_S);
                 jobs.min((bearable as usize).max(TRIAL_JOBS))
             }
             _ => jobs,
@@ -114,7 +115,7 @@ impl Peers {
                 return Ok(Vec::new());
             }
         };
-        if let Some(rate) = answer.per_s.filter(|_| is_drain) {
+        if let Some(rate) = answer.per_s.filter(|_| is_long) {
             self.rates.insert(key, rate);
         }
         self.versions.insert(peer.name, answer.version.clone());
