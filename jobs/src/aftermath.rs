@@ -5,15 +5,17 @@ use uuid::Uuid;
 
 use crate::{Error, JobId, database::Line};
 
-/// Ends runs and audits of those of `keys` that finished dead or cancelled. The transaction must be in fleet scope.
-pub(crate) async fn of(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
+/// Ends runs and audits of jobs that have just finished dead or cancelled: their keys, and why. The transaction must be in fleet scope.
+pub(crate) async fn of(tx: &mut Line, ended: &[(i64, String)]) -> Result<(), Error> {
+    let (keys, why): (Vec<i64>, Vec<&str>) = ended.iter().map(|(key, why)| (*key, why.as_str())).unzip();
     let ended = sqlx::query!(
-        r#"select j.id as "id!", j.enqueued_at as "enqueued_at!", j.station_id, coalesce(j.payload ->> 'audit_id', l.payload ->> 'audit_id') as audit_id, f.error
-        from vtoc.job j
-        join vtoc.job_finished f on f.id = j.id
-        left join vtoc.job_beside l on l.id = j.id and j.payload ? 'vtoc:beside'
-        where j.id = any($1) and f.state <> 'done'"#,
-        keys
+        r#"select j.id as "id!", j.enqueued_at as "enqueued_at!", j.station_id, coalesce(j.payload ->> 'audit_id', l.payload ->> 'audit_id') as audit_id,
+            u.error as "error!"
+        from unnest($1::bigint[], $2::text[]) as u (id, error)
+        cross join lateral (select * from vtoc.job where id = u.id limit 1) j
+        left join lateral (select payload from vtoc.job_beside where id = j.id and j.payload ? 'vtoc:beside' limit 1) l on true"#,
+        &keys,
+        &why as &[&str]
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -26,7 +28,7 @@ pub(crate) async fn of(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
     )
     .execute(&mut *tx)
     .await?;
-    let (mut audits, mut stations, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut audits, mut stations, mut errors) = (Vec::new(), Vec::new(), Vec::<String>::new());
     for job in ended {
         // Any other text is no audit's id; a job without a station answers for none.
         if let (Some(Ok(audit)), Some(station)) = (job.audit_id.map(|id| Uuid::parse_str(&id)), job.station_id) {
@@ -42,7 +44,7 @@ pub(crate) async fn of(tx: &mut Line, keys: &[i64]) -> Result<(), Error> {
         where a.id = u.id and a.station_id = u.station_id and a.status in ('queued', 'running')",
         &audits,
         &stations,
-        &errors as &[Option<String>]
+        &errors
     )
     .execute(&mut *tx)
     .await?;

@@ -28,6 +28,9 @@ use crate::{
 const IDLE_CONNECTION: Duration = Duration::from_secs(300);
 /// Takes on the role that works on the control plane of the whole fleet.
 pub(crate) const FLEET: &str = "set local role vtoc_queue";
+/// For statements whose plans are kept: one that reads a table from end to end was good while that was small, and is bad for long. What
+/// the server then thinks that it costs is far from the truth, so nothing is compiled for it.
+const INDEXED: &str = "set local enable_seqscan = off; set local jit = off";
 /// How long maintenance waits for a lock: whoever comes after it in the queue waits as long.
 const LOCK_TIMEOUT_MS: u32 = 200;
 
@@ -115,13 +118,13 @@ impl Database {
     /// A transaction of the whole fleet whose statements are planned once, whatever their parameters: for those whose best
     /// plan doesn't depend on them, and which are sent so often that planning them each time would be felt.
     pub(crate) async fn begin_planned(&self) -> Result<Tx, Error> {
-        self.open(&format!("{FLEET}; set local plan_cache_mode = force_generic_plan"), Some(Scope::Fleet)).await
+        self.open(&format!("{FLEET}; set local plan_cache_mode = force_generic_plan; {INDEXED}"), Some(Scope::Fleet))
+            .await
     }
 
-    /// A transaction of the whole fleet for statements over tables that are small but for their dead rows. The server keeps plans,
-    /// and one that reads such a table from end to end is bad for as long as a snapshot keeps a vacuum from it.
+    /// A transaction of the whole fleet for statements over tables that are small but for their dead rows.
     pub(crate) async fn begin_indexed(&self) -> Result<Tx, Error> {
-        self.open(&format!("{FLEET}; set local enable_seqscan = off; set local jit = off"), Some(Scope::Fleet)).await
+        self.open(&format!("{FLEET}; {INDEXED}"), Some(Scope::Fleet)).await
     }
 
     /// A transaction over one station's data.

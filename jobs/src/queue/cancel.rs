@@ -39,7 +39,7 @@ pub async fn cancel(database: &Database, scope: Scope, id: JobId, reason: &str) 
             crate::database::as_fleet(&mut tx).await?;
             let cancelled = call_off(&mut tx, key, reason).await?;
             if cancelled == Cancelled::Now {
-                aftermath::of(&mut tx, &[key]).await?;
+                aftermath::of(&mut tx, &[(key, reason.to_owned())]).await?;
             }
             tx.commit().await?;
             Ok(cancelled)

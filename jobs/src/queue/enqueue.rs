@@ -215,8 +215,19 @@ async fn insert_without_keys(tx: &mut Tx, columns: &Columns<'_>, awaited: bool) 
     Ok(row.ids.into_iter().map(enqueued).collect())
 }
 
+/// Bytes of a queue's or a kind's name, and of a dedupe key: they stand in indexes, whose entries must be small.
+const NAME_MAX: usize = 200;
+const KEY_MAX: usize = 1_000;
+
 /// Whether a job can be enqueued at all, whose payload has so many bytes as text.
 pub(crate) fn check(job: &NewJob, bytes: usize) -> Result<(), Error> {
+    let in_length = |field, text: &str, max: usize| match text.len() {
+        length if length <= max => Ok(()),
+        length => Err(Error::invalid(field, format!("{length} bytes; at most {max}"))),
+    };
+    in_length("queue", &job.queue, NAME_MAX)?;
+    in_length("kind", &job.kind, NAME_MAX)?;
+    in_length("dedupe_key", job.dedupe.as_ref().map_or("", |dedupe| &dedupe.key), KEY_MAX)?;
     large::check(&job.payload, bytes)?;
     in_reach("delay", job.delay)?;
     in_reach("keep_for", job.dedupe.as_ref().and_then(|dedupe| dedupe.keep_for).unwrap_or_default())

@@ -15,6 +15,7 @@ use self::{
 use super::{
     Held, Until,
     family::{self, Child},
+    fate::cut,
     settle::{self, Settled},
     wait::Waits,
 };
@@ -131,7 +132,7 @@ pub(super) async fn write(tx: &mut Line, settled: &[Settled<'_>]) -> Result<(), 
             attempts.push(settled, name, error);
         }
         if name != "done" {
-            unsuccessful.push(held.key);
+            unsuccessful.push((held.key, cut(error.unwrap_or_default())));
         }
         if held.keyed {
             keyed.push(held.key);

@@ -124,7 +124,6 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
                 'killed its worker ' || crashes || ' times'
             from judged
             where crashes >= $5
-            returning id
         ),
         attempts as (
             insert into vtoc.job_attempt (job_id, token, attempt, station_id, worker_id, started_at, finished_at, outcome, error, counted)
@@ -145,7 +144,8 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
         )
         select (select count(*) from back) as "again!",
             (select count(*) from judged where lost and not counts) as "suspects!",
-            array(select id from history) as "dead!",
+            array(select id from judged where crashes >= $5 order by id) as "dead!",
+            array(select 'killed its worker ' || crashes || ' times' from judged where crashes >= $5 order by id) as "why!",
             array(select id from judged where keyed and crashes >= $5) as "keyed!",
             array(select id from judged where awaited and crashes >= $5) as "awaited!""#,
         &tokens,
@@ -159,10 +159,11 @@ async fn take_back(tx: &mut Line, expired: &[Expired], blame: bool) -> Result<Sw
     .await?;
     free_keys(tx, &row.keyed).await?;
     family::failed(tx, &row.awaited).await?;
-    if !row.dead.is_empty() {
-        aftermath::of(tx, &row.dead).await?;
+    let dead: Vec<(i64, String)> = row.dead.into_iter().zip(row.why).collect();
+    if !dead.is_empty() {
+        aftermath::of(tx, &dead).await?;
     }
-    Ok(Swept { again: row.again, suspects: row.suspects, dead: i64::try_from(row.dead.len()).unwrap_or(i64::MAX) })
+    Ok(Swept { again: row.again, suspects: row.suspects, dead: i64::try_from(dead.len()).unwrap_or(i64::MAX) })
 }
 
 /// Requests to call jobs off that nobody will hear: of jobs that wait, which are called off here, and of those that have ended
@@ -192,7 +193,7 @@ async fn forget_unheard(database: &Database) -> Result<(), Error> {
         let mut tx = database.begin(Scope::Fleet).await?;
         // Woken at this very moment, it is asked again.
         if call_off(&mut tx, asked.job_id, &asked.reason).await? == Cancelled::Now {
-            aftermath::of(&mut tx, &[asked.job_id]).await?;
+            aftermath::of(&mut tx, &[(asked.job_id, asked.reason)]).await?;
             sqlx::query!("delete from vtoc.job_cancel where job_id = $1", asked.job_id).execute(&mut *tx).await?;
         }
         tx.commit().await?;

@@ -92,6 +92,25 @@ async fn a_payload_the_database_cannot_hold_is_refused_and_the_transaction_stand
 }
 
 #[tokio::test]
+async fn names_and_keys_that_no_index_can_hold_are_refused_and_the_transaction_stands() {
+    let fleet = Fleet::new().await;
+    let mut tx = fleet.begin().await;
+    let name = || "n".repeat(201);
+    let refused = [
+        ("queue", NewJob { queue: name(), ..job() }),
+        ("kind", NewJob { kind: name(), ..job() }),
+        ("dedupe_key", keyed(&"k".repeat(1_001), None)),
+    ];
+    for (wrong, job) in refused {
+        let error = enqueue(&mut tx, &[job]).await.unwrap_err();
+        assert!(matches!(error, Error::Invalid { field, .. } if field == wrong), "{wrong}: {error}");
+    }
+    let job = NewJob { queue: "q".repeat(200), kind: "k".repeat(200), ..keyed(&"k".repeat(1_000), None) };
+    assert!(enqueue(&mut tx, &[job]).await.unwrap()[0].fresh);
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
 async fn times_longer_than_a_century_are_refused_and_the_transaction_stands() {
     let fleet = Fleet::new().await;
     let mut tx = fleet.begin().await;

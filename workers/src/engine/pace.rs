@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How often the pace is taken.
 const EVERY: Duration = Duration::from_millis(20);
@@ -15,6 +15,8 @@ const CLAIMS_AHEAD: f64 = 2.0;
 pub(crate) struct Pace {
     ahead_max: usize,
     ahead: usize,
+    /// Of those, how many are to be given up.
+    surplus: usize,
     taken: Instant,
     finished: u64,
     /// How long claims took of late.
@@ -23,7 +25,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(ahead_max: usize) -> Self {
-        Self { ahead_max, ahead: 0, taken: Instant::now(), finished: 0, claim: Duration::ZERO }
+        Self { ahead_max, ahead: 0, surplus: 0, taken: Instant::now(), finished: 0, claim: Duration::ZERO }
     }
 
     /// Jobs that may be claimed beyond the slots.
@@ -61,12 +63,26 @@ impl Pace {
         } else {
             self.ahead -= room.forget_permits(self.ahead - wish);
         }
+        self.surplus = self.ahead.saturating_sub(wish);
         (self.taken, self.finished) = (Instant::now(), finished);
+    }
+
+    /// Gives up what is too much of `room`, for which a claim has waited: whatever is freed goes to who waits, and was never
+    /// free to be taken back. None when nothing is left.
+    pub(crate) fn shrink(&mut self, mut room: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
+        let surplus = self.surplus.min(room.num_permits());
+        if let Some(surplus) = room.split(surplus) {
+            surplus.forget();
+        }
+        (self.surplus, self.ahead) = (self.surplus - surplus, self.ahead - surplus);
+        (room.num_permits() > 0).then_some(room)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn after(ended: u64) -> usize {
@@ -94,5 +110,24 @@ mod tests {
         pace.taken -= EVERY;
         pace.keep(0, &room);
         assert_eq!((pace.ahead(), room.available_permits()), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn what_goes_straight_to_a_claim_that_waits_is_taken_back_from_it() {
+        let room = Arc::new(Semaphore::new(0));
+        let mut pace = Pace::new(1_000);
+        pace.ahead = 3;
+        let waiting = tokio::spawn(Arc::clone(&room).acquire_many_owned(2));
+        tokio::task::yield_now().await;
+        room.add_permits(2);
+        pace.taken -= EVERY;
+        pace.keep(0, &room);
+        assert_eq!(pace.ahead(), 3, "nothing was free");
+        assert!(pace.shrink(waiting.await.unwrap().unwrap()).is_none());
+        room.add_permits(2);
+        let left = pace.shrink(Arc::clone(&room).acquire_many_owned(2).await.unwrap()).unwrap();
+        assert_eq!((left.num_permits(), pace.ahead()), (1, 0));
+        drop(left);
+        assert_eq!(room.available_permits(), 1);
     }
 }
