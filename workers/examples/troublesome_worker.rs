@@ -90,6 +90,22 @@ impl Kind for FailOnce {
     }
 }
 
+/// Takes as long as it is told, and nothing else.
+#[derive(Debug, Serialize, Deserialize)]
+struct Rest {
+    takes_ms: u64,
+}
+
+impl Kind for Rest {
+    const NAME: &'static str = "rest";
+    const POLICY: KindPolicy = POLICY;
+
+    async fn run(self, _: &Cx) -> Result<Fate, Failure> {
+        tokio::time::sleep(Duration::from_millis(self.takes_ms)).await;
+        Ok(Fate::Done(None))
+    }
+}
+
 /// Never returns, but lets its thread go.
 #[derive(Debug, Serialize, Deserialize)]
 struct Hang {}
@@ -213,6 +229,7 @@ async fn main() -> anyhow::Result<()> {
         .with(entry::<AbortProcess>())
         .with(entry::<Panic>())
         .with(entry::<FailOnce>())
+        .with(entry::<Rest>())
         .with(entry::<Hang>())
         .with(entry::<BlockThread>())
         .with(entry::<BlockAndReturn>())

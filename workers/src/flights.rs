@@ -12,8 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jobs::queue::{Claimed, Fate, Held};
+use jobs::{
+    StationId,
+    queue::{Claimed, Fate, Held},
+};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+use crate::engine::share::{Shares, Took};
 
 /// Why a running job's future is dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +58,11 @@ pub(crate) struct Flight {
     pub(crate) held: Held,
     pub(crate) time_limit: Duration,
     boarded: Instant,
+    /// When its handler began and when it answered, in µs from when it came on board; 0 before.
+    began: AtomicU64,
+    ended: AtomicU64,
+    /// What it was counted with in its station's share, in µs.
+    counted: AtomicU64,
     /// The handler has answered; its result waits to be written.
     landed: AtomicBool,
     /// The handler is being polled, and so holds a thread.
@@ -62,11 +72,14 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    fn new(held: Held, time_limit: Duration) -> Self {
+    fn new(held: Held, time_limit: Duration, expected: f64) -> Self {
         Self {
             held,
             time_limit,
             boarded: Instant::now(),
+            began: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            counted: AtomicU64::new(in_micros(expected)),
             landed: AtomicBool::new(false),
             on_thread: AtomicBool::new(false),
             called_off: Mutex::new(None),
@@ -86,8 +99,42 @@ impl Flight {
         .await
     }
 
+    /// The handler begins: from now on the job takes a slot's time.
+    pub(crate) fn begin(&self) {
+        self.began.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Time on board, in µs; never 0.
+    fn now(&self) -> u64 {
+        u64::try_from(self.boarded.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// How long its handler has been running; a job that waits for it has not begun.
+    fn runs_for(&self) -> Duration {
+        match self.began.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            began => Duration::from_micros(self.now().saturating_sub(began)),
+        }
+    }
+
+    /// What it took of its slot, for its station's share; of one that runs, so far and no less than was thought.
+    fn took(&self, gone: bool) -> Took<'_> {
+        let (began, ended) = (self.began.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
+        let until = if ended == 0 { self.now() } else { ended };
+        let mut took = if began == 0 { 0 } else { until.saturating_sub(began).max(1) };
+        let counted = self.counted.load(Ordering::Relaxed);
+        if !gone && ended == 0 {
+            took = took.max(counted);
+        }
+        self.counted.store(took, Ordering::Relaxed);
+        let (queue, kind) = (&self.held.queue, &self.held.kind);
+        let (counted, took) = (in_seconds(counted), in_seconds(took));
+        Took { queue, station: self.held.station, kind, counted, took, ended: ended != 0 && began != 0 && gone }
+    }
+
     /// The handler has answered. The lease is kept until the result is written.
     pub(crate) fn land(&self) {
+        self.ended.store(self.now(), Ordering::Relaxed);
         self.landed.store(true, Ordering::Release);
     }
 
@@ -157,6 +204,14 @@ pub struct Counters {
     pub fenced: AtomicU64,
 }
 
+fn in_micros(seconds: f64) -> u64 {
+    u64::try_from(Duration::from_secs_f64(seconds).as_micros()).unwrap_or(u64::MAX)
+}
+
+fn in_seconds(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
+}
+
 /// The registry. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flights {
@@ -164,6 +219,7 @@ pub(crate) struct Flights {
     /// Rung when jobs come on board and none was there.
     busy: Arc<Notify>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) shares: Shares,
 }
 
 impl Flights {
@@ -179,11 +235,17 @@ impl Flights {
         since: Instant,
     ) -> Vec<(Claimed, Arc<Flight>)> {
         self.counters.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
+        // The jobs of a claim are of few kinds, and side by side.
+        let mut expected: Option<(Arc<str>, Option<StationId>, f64)> = None;
         let mut state = self.state();
         let board = |claimed: Claimed| {
             let held = &claimed.held;
             state.leases.entry(held.token).or_insert(Lease { jobs: 0, renewed: since }).jobs += 1;
-            let flight = Arc::new(Flight::new(held.clone(), time_limit(&held.kind)));
+            let known = expected.as_ref().filter(|(kind, station, _)| *kind == held.kind && *station == held.station);
+            let seconds =
+                known.map_or_else(|| self.shares.expected(&held.kind, held.station), |(.., seconds)| *seconds);
+            expected = Some((Arc::clone(&held.kind), held.station, seconds));
+            let flight = Arc::new(Flight::new(held.clone(), time_limit(&held.kind), seconds));
             state.flights.insert((held.key, held.token), Arc::clone(&flight));
             (claimed, flight)
         };
@@ -207,10 +269,10 @@ impl Flights {
     /// Leaving twice is leaving once.
     pub(crate) fn leave<'a>(&self, jobs: impl IntoIterator<Item = &'a Held>) {
         let mut state = self.state();
+        let mut gone = Vec::new();
         for held in jobs {
-            if state.flights.remove(&(held.key, held.token)).is_none() {
-                continue;
-            }
+            let Some(flight) = state.flights.remove(&(held.key, held.token)) else { continue };
+            gone.push(flight);
             if let Some(lease) = state.leases.get_mut(&held.token) {
                 lease.jobs = lease.jobs.saturating_sub(1);
                 if lease.jobs == 0 {
@@ -218,6 +280,14 @@ impl Flights {
                 }
             }
         }
+        drop(state);
+        self.shares.count(gone.iter().map(|flight| flight.took(true)));
+    }
+
+    /// Counts what running jobs have taken so far, for the shares of their stations.
+    pub(crate) fn count(&self) {
+        let running: Vec<Arc<Flight>> = self.state().flights.values().cloned().collect();
+        self.shares.count(running.iter().map(|flight| flight.took(false)));
     }
 
     /// Which of these leases have no more jobs on board than so many.
@@ -259,7 +329,7 @@ impl Flights {
     /// Jobs whose handler holds its thread `overtime` after its time limit. One that waits for a thread is not to blame.
     pub(crate) fn overdue(&self, overtime: Duration) -> Vec<Arc<Flight>> {
         let late = |flight: &&Arc<Flight>| {
-            !flight.is_landed() && flight.holds_thread() && flight.boarded.elapsed() > flight.time_limit + overtime
+            !flight.is_landed() && flight.holds_thread() && flight.runs_for() > flight.time_limit + overtime
         };
         self.state().flights.values().filter(late).cloned().collect()
     }
@@ -308,5 +378,41 @@ impl State {
     fn call_off(&mut self, token: i64, why: &CalledOff) -> bool {
         let running = |flight: &&Arc<Flight>| flight.held.token == token && !flight.is_landed();
         self.flights.values().filter(running).fold(false, |any, flight| flight.call_off(why.clone()) | any)
+    }
+}
+
+/// Jobs for tests of what only looks at them.
+#[cfg(test)]
+pub(crate) mod sample {
+    use std::sync::Arc;
+
+    use jobs::{
+        JobId, StationId,
+        queue::{Claimed, Held},
+    };
+
+    pub(crate) fn claimed(queue: &Arc<str>, kind: &str, station: Option<StationId>) -> Claimed {
+        let enqueued_at = "2026-03-04T05:06:07Z".parse().unwrap();
+        let held = Held {
+            key: 1,
+            token: 7,
+            batch: 1,
+            queue: Arc::clone(queue),
+            kind: kind.into(),
+            station,
+            priority: 0,
+            attempt: 1,
+            attempts_max: 25,
+            keyed: false,
+            awaited: false,
+        };
+        Claimed {
+            held,
+            id: JobId::new(1, enqueued_at),
+            enqueued_at,
+            run_at: enqueued_at,
+            trace_parent: None,
+            payload: serde_json::value::to_raw_value(&()).unwrap(),
+        }
     }
 }

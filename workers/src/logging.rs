@@ -64,13 +64,13 @@ mod tests {
     use apalis_core::{error::BoxDynError, task::Task};
     use jobs::{
         JobId, StationId,
-        queue::{Claimed, Fate, Held},
+        queue::{Claimed, Fate},
     };
     use tower::{Layer, Service, service_fn};
 
     use super::*;
     use crate::{
-        flights::{Boarded, Flights},
+        flights::{Boarded, Flights, sample},
         layers::about::AboutLayer,
     };
 
@@ -88,28 +88,11 @@ mod tests {
     }
 
     fn claimed(trace_parent: Option<&str>) -> Claimed {
-        let enqueued_at = "2026-03-04T05:06:07Z".parse().unwrap();
-        let held = Held {
-            key: 42,
-            token: 7,
-            batch: 1,
-            queue: "default".into(),
-            kind: "chat.post".into(),
-            station: Some(StationId(3)),
-            priority: 0,
-            attempt: 2,
-            attempts_max: 25,
-            keyed: false,
-            awaited: false,
-        };
-        Claimed {
-            held,
-            id: JobId::new(42, enqueued_at),
-            enqueued_at,
-            run_at: enqueued_at,
-            trace_parent: trace_parent.map(ToOwned::to_owned),
-            payload: serde_json::value::to_raw_value(&()).unwrap(),
-        }
+        let mut claimed = sample::claimed(&"default".into(), "chat.post", Some(StationId(3)));
+        (claimed.held.key, claimed.held.attempt) = (42, 2);
+        claimed.id = JobId::new(42, claimed.enqueued_at);
+        claimed.trace_parent = trace_parent.map(ToOwned::to_owned);
+        claimed
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -30,6 +30,7 @@ use crate::{
         outage::Outage,
         pruner::Pruner,
         renewer::Renewer,
+        sharer::Sharer,
         sweeper::Sweeper,
         ticker::Ticker,
     },
@@ -217,6 +218,13 @@ impl Parts {
                 stopping: self.stop.clone(),
             },
             pruner: self.pruner()?,
+            sharer: Sharer {
+                database: self.database.clone(),
+                queues: self.config.queues.clone(),
+                flights: self.flights.clone(),
+                outage: self.outage.clone(),
+                stopping: self.stop.clone(),
+            },
             ticker: Ticker {
                 database: self.database.clone(),
                 outage: self.outage.clone(),

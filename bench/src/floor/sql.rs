@@ -26,7 +26,7 @@ pub(crate) const ENGINE_TABLES: Statements = Statements {
     claim: "with picked as (
             select ctid
             from vtoc.job_ready
-            where queue = 'default' and due and not suspect
+            where queue = 'default' and (case when station_id is null then 0 else station_id end) = 0 and due and not suspect
             order by priority desc, run_at, id
             limit 500
             for update skip locked

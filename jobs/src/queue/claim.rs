@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use self::{bodies::Body, front::Stretches};
 pub use self::{
-    front::Fronts,
+    front::{Fronts, Lane},
     look::{Look, glance, look},
 };
 use super::enqueue::interval;
@@ -153,15 +153,32 @@ fn held(row: &PgRow) -> Result<Vec<(Held, DateTime<Utc>)>, sqlx::Error> {
 /// parameter Postgres plans anew each time, or for a tenth of the table. So there should be few.
 const STEPS: [u32; 12] = [1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 400, 500];
 
-/// Takes up to `limit` due jobs: higher priority first, then the one that has been due longest.
+/// In which order jobs run that stand in one lane.
+const ORDER: &str = "priority desc, run_at, id";
+/// A lane's jobs together, so that where each ends is easily told.
+const ORDER_BY_LANE: &str = "queue, station_id nulls first, priority desc, run_at, id";
+
+/// Takes up to `limit` due jobs: higher priority first, then the one that has been due longest, whosever it is. It sorts all that is
+/// due, which is for tests and tools; workers share their queues between stations by [`claim_from`].
 ///
 /// # Errors
 /// [`Error::Unavailable`] without the database. A claim whose answer was lost stays claimed until its lease ends.
 pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed>, Error> {
-    claim_from(database, claim, &Fronts::default(), || ()).await
+    let picked = format!(
+        "select ctid
+        from vtoc.job_ready
+        where queue = any($1) and due and not suspect and kind = any($2)
+        order by {ORDER}
+        limit {}
+        for update skip locked",
+        claim.limit
+    );
+    take(database, claim, Picked { statement: &picked, stretches: None, suspect: false }, || ()).await
 }
 
-/// [`claim`] from `fronts` on: what came to stand behind them is not seen, but for what might have run within the last second,
+/// Takes up to `limit` due jobs from `lanes`: from each as many as its quota says, higher priority first and then the one that has
+/// been due longest. When the quotas come to more than the limit, the lanes that are named first have their quota. Claims from
+/// `fronts` on: what came to stand behind them is not seen, but for what might have run within the last second,
 /// since who enqueues needs a moment to commit. `taken` is called when the statement that takes jobs has ended: another claim may
 /// follow while this one reads its bodies and commits. Of a claim that took none it is called at the end.
 ///
@@ -170,29 +187,43 @@ pub async fn claim(database: &Database, claim: &Claim<'_>) -> Result<Vec<Claimed
 pub async fn claim_from(
     database: &Database,
     claim: &Claim<'_>,
+    lanes: &[Lane<'_>],
     fronts: &Fronts,
     taken: impl FnOnce(),
 ) -> Result<Vec<Claimed>, Error> {
-    let limit = claim.limit;
-    // The stretches of a queue are walked in their order, and no further than it takes: a row that is locked in vain is one
-    // that others step over.
-    let picked = format!(
-        "select r.ctid, r.priority, r.run_at, r.id
-        from unnest($1::text[]) q (queue)
+    let statement = picked(claim.limit);
+    take(
+        database,
+        claim,
+        Picked { statement: &statement, stretches: Some(fronts.stretches(lanes)), suspect: false },
+        taken,
+    )
+    .await
+}
+
+/// The stretches of a lane are walked in their order, and no further than its quota: a row that is locked in vain is one that
+/// others step over.
+fn picked(limit: u32) -> String {
+    format!(
+        "select r.ctid
+        from unnest($1::text[], $5::bigint[], $6::int[], $7::int[], $8::int[]) with ordinality as l (queue, station, quota, first, last, lane)
         cross join lateral (
             select w.ctid, w.priority, w.run_at, w.id
             from (
-                select s.behind, s.high, s.low, least(s.run_at, settled.at) as run_at, case when s.run_at <= settled.at then s.id else 0 end as id
-                from unnest($5::text[], $6::bool[], $7::smallint[], $8::smallint[], $9::timestamptz[], $10::bigint[])
-                    as s (queue, behind, high, low, run_at, id)
+                select b.behind, b.high, b.low, least(b.run_at, settled.at) as run_at, case when b.run_at <= settled.at then b.id else 0 end as id
+                from generate_series(l.first, l.last) i
+                cross join lateral (
+                    select ($9::bool[])[i] as behind, ($10::smallint[])[i] as high, ($11::smallint[])[i] as low,
+                        ($12::timestamptz[])[i] as run_at, ($13::bigint[])[i] as id
+                ) b
                 cross join (select vtoc.clock() - interval '1 second' as at offset 0) settled
-                where s.queue = q.queue
             ) s
             cross join lateral (
                 select * from (
                     select ready.ctid, ready.priority, ready.run_at, ready.id
                     from vtoc.job_ready ready
-                    where s.behind and ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
+                    where s.behind and ready.queue = l.queue and (case when ready.station_id is null then 0 else ready.station_id end) = l.station
+                        and ready.due and not ready.suspect and ready.kind = any($2)
                         and ready.priority = s.high and (ready.run_at, ready.id) > (s.run_at, s.id)
                     order by ready.run_at, ready.id
                     limit {limit}
@@ -202,19 +233,19 @@ pub async fn claim_from(
                 select * from (
                     select ready.ctid, ready.priority, ready.run_at, ready.id
                     from vtoc.job_ready ready
-                    where not s.behind and ready.queue = q.queue and ready.due and not ready.suspect and ready.kind = any($2)
+                    where not s.behind and ready.queue = l.queue and (case when ready.station_id is null then 0 else ready.station_id end) = l.station
+                        and ready.due and not ready.suspect and ready.kind = any($2)
                         and ready.priority <= s.high and ready.priority >= s.low
                     order by ready.priority desc, ready.run_at, ready.id
                     limit {limit}
                     for update skip locked
                 ) between
             ) w
-            limit {limit}
+            limit l.quota
         ) r
-        order by r.priority desc, r.run_at, r.id
+        order by l.lane
         limit {limit}"
-    );
-    take(database, claim, &picked, Some(fronts.stretches(claim.queues)), taken).await
+    )
 }
 
 /// The limit to claim with when there is room for `limit`: the next step down.
@@ -240,21 +271,29 @@ pub async fn claim_suspect(database: &Database, claim: &Claim<'_>) -> Result<Opt
         ) r
         order by r.run_at
         limit 1";
-    Ok(take(database, claim, picked, None, || ()).await?.pop())
+    Ok(take(database, claim, Picked { statement: picked, stretches: None, suspect: true }, || ()).await?.pop())
 }
 
-/// Moves what `picked` picks, from `stretches` or among the suspects, under a new lease and reads the bodies, which may lie anywhere.
+/// What picks the rows that a claim takes.
+struct Picked<'a> {
+    statement: &'a str,
+    /// Where it looks; otherwise, in all the queues.
+    stretches: Option<Stretches>,
+    suspect: bool,
+}
+
+/// Moves what is picked under a new lease and reads the bodies, which may lie anywhere.
 async fn take(
     database: &Database,
     claim: &Claim<'_>,
-    picked: &str,
-    stretches: Option<Stretches>,
+    picked: Picked<'_>,
     taken: impl FnOnce(),
 ) -> Result<Vec<Claimed>, Error> {
     if claim.limit == 0 {
         return Ok(Vec::new());
     }
-    let suspect = stretches.is_none();
+    let Picked { statement: picked, stretches, suspect } = picked;
+    let order = if stretches.is_some() { ORDER_BY_LANE } else { ORDER };
     let statement = format!(
         "with picked as (
             {picked}
@@ -274,45 +313,40 @@ async fn take(
         )
         select (select token from lease), array_agg(id), array_agg(queue), array_agg(kind), array_agg(station_id), array_agg(priority),
             array_agg((attempt + 1)::smallint), array_agg(attempts_max), array_agg(keyed), array_agg(awaited), array_agg(run_at)
-        from (select * from taken order by priority desc, run_at, id) t
+        from (select * from taken order by {order}) t
         having count(*) > 0"
     );
-    database
-        .bounded(async {
-            let mut tx = database.begin_planned().await?;
-            let mut query = sqlx::query(AssertSqlSafe(statement))
-                .bind(claim.queues)
-                .bind(claim.kinds)
-                .bind(claim.worker)
-                .bind(interval(claim.lease));
-            if let Some(Stretches { queue, behind, high, low, run_at, id }) = stretches {
-                query = query.bind(queue).bind(behind).bind(high).bind(low).bind(run_at).bind(id);
+    let taking = database.bounded(async {
+        let mut tx = database.begin_planned().await?;
+        let query = sqlx::query(AssertSqlSafe(statement));
+        let lease = interval(claim.lease);
+        let query = match stretches {
+            None => query.bind(claim.queues).bind(claim.kinds).bind(claim.worker).bind(lease),
+            Some(Stretches { queue, station, quota, first, last, behind, high, low, run_at, id }) => {
+                let query = query.bind(queue).bind(claim.kinds).bind(claim.worker).bind(lease);
+                let query = query.bind(station).bind(quota).bind(first).bind(last);
+                query.bind(behind).bind(high).bind(low).bind(run_at).bind(id)
             }
-            let row = query.fetch_optional(&mut *tx).await?;
-            let Some(row) = row else {
-                tx.commit().await?;
-                taken();
-                return Ok(Vec::new());
-            };
-            taken();
-            let held = held(&row)?;
-            let keys: Vec<i64> = held.iter().map(|(held, _)| held.key).collect();
-            // Before the commit: jobs that nobody can read are not to be leased.
-            let mut bodies = bodies::read(&mut tx, &keys).await?;
-            let claimed = |(held, run_at): (Held, DateTime<Utc>)| {
-                let Body { enqueued_at, trace_parent, payload } = bodies.remove(&held.key)?;
-                Some(Claimed {
-                    id: JobId::new(held.key, enqueued_at),
-                    held,
-                    enqueued_at,
-                    run_at,
-                    trace_parent,
-                    payload,
-                })
-            };
-            let claimed = held.into_iter().filter_map(claimed).collect();
+        };
+        let row = query.fetch_optional(&mut *tx).await?;
+        let Some(row) = row else {
             tx.commit().await?;
-            Ok(claimed)
-        })
-        .await
+            taken();
+            return Ok(Vec::new());
+        };
+        taken();
+        let held = held(&row)?;
+        let keys: Vec<i64> = held.iter().map(|(held, _)| held.key).collect();
+        // Before the commit: jobs that nobody can read are not to be leased.
+        let mut bodies = bodies::read(&mut tx, &keys).await?;
+        let claimed = |(held, run_at): (Held, DateTime<Utc>)| {
+            let Body { enqueued_at, trace_parent, payload } = bodies.remove(&held.key)?;
+            Some(Claimed { id: JobId::new(held.key, enqueued_at), held, enqueued_at, run_at, trace_parent, payload })
+        };
+        let claimed = held.into_iter().filter_map(claimed).collect();
+        tx.commit().await?;
+        Ok(claimed)
+    });
+    // Elsewhere than in the caller, who holds enough already.
+    Box::pin(taking).await
 }

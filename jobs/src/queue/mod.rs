@@ -18,13 +18,14 @@ pub mod large;
 pub mod lease;
 pub mod prune;
 mod settle;
+pub mod share;
 mod standing;
 pub mod sweep;
 pub mod wait;
 pub mod wake;
 
 pub use attempt::{Attempt, Locked};
-pub use claim::{Claim, Claimed, Fronts, Held, Look};
+pub use claim::{Claim, Claimed, Fronts, Held, Lane, Look};
 pub use enqueue::{Dedupe, Enqueued, NewJob, enqueue};
 pub use fate::{Backoff, Fate, Fault};
 pub use finish::{Ending, Outcome};

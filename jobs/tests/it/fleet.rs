@@ -121,7 +121,7 @@ impl Fleet {
     }
 }
 
-fn wish(worker: Uuid, limit: u32) -> Claim<'static> {
+pub(crate) fn wish(worker: Uuid, limit: u32) -> Claim<'static> {
     static QUEUES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| vec![QUEUE.to_owned()]);
     static KINDS: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| vec![KIND.to_owned()]);
     Claim { worker, queues: &QUEUES, kinds: &KINDS, limit, lease: LEASE }

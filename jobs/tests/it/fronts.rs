@@ -6,7 +6,7 @@ use std::time::Duration;
 use jobs::{
     JobId,
     queue::{
-        Claimed, Fronts, NewJob,
+        Claimed, Fronts, Lane, NewJob,
         claim::{Claim, claim_from},
     },
     testing::{TestDatabase, eventually},
@@ -19,7 +19,8 @@ use crate::fleet::{Fleet, LEASE, job, lane};
 async fn go_on(fleet: &Fleet, fronts: &mut Fronts, limit: u32) -> Vec<Claimed> {
     let (queues, kinds) = lane();
     let claim = Claim { worker: fleet.worker, queues: &queues, kinds: &kinds, limit, lease: LEASE };
-    let claimed = claim_from(fleet.database(), &claim, fronts, || ()).await.unwrap();
+    let lanes = [Lane { queue: &queues[0], station: None, quota: limit }];
+    let claimed = claim_from(fleet.database(), &claim, &lanes, fronts, || ()).await.unwrap();
     fronts.join(&Fronts::of(&claimed));
     claimed
 }
@@ -138,7 +139,8 @@ async fn two_processes_that_go_on_each_from_its_own_front_take_every_job_once() 
         taken.extend(ids(&go_on(&fleet, &mut mine, 15).await));
         let (queues, kinds) = lane();
         let claim = Claim { worker: other, queues: &queues, kinds: &kinds, limit: 10, lease: LEASE };
-        let claimed = claim_from(fleet.database(), &claim, &theirs, || ()).await.unwrap();
+        let lanes = [Lane { queue: &queues[0], station: None, quota: 10 }];
+        let claimed = claim_from(fleet.database(), &claim, &lanes, &theirs, || ()).await.unwrap();
         theirs.join(&Fronts::of(&claimed));
         taken.extend(ids(&claimed));
     }

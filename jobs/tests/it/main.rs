@@ -19,6 +19,7 @@ mod finish;
 mod fleet;
 mod fronts;
 mod group;
+mod kept_plans;
 mod large;
 mod lease_model;
 mod leases;

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jobs::{
     Database,
     kinds::Kinds,
     queue::{
-        Claimed, Fate, Fronts,
+        Claimed, Fate, Fronts, Lane,
         claim::{Claim, claim_from, claim_suspect, step},
     },
 };
@@ -20,7 +20,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{finisher::Results, outage::Outage, pace::Pace, rarely::Rarely};
+use super::{
+    finisher::Results,
+    outage::Outage,
+    pace::Pace,
+    rarely::Rarely,
+    share::{Share, Shares},
+};
 use crate::{
     config::Limits,
     flights::{Boarded, Flights},
@@ -39,6 +45,8 @@ struct Filled {
     full: bool,
     /// Whether it began at the beginning.
     whole: bool,
+    /// Which fronts it began from, or before.
+    since: u64,
     /// Where it ended; unknown when it failed.
     fronts: Option<Fronts>,
     took: Duration,
@@ -47,6 +55,8 @@ struct Filled {
 /// How far the process has come, and when it is to begin again.
 struct Course {
     fronts: Fronts,
+    /// Counts how often they were put back.
+    set: u64,
     wholes: Rarely,
     /// A claim from the beginning is under way.
     whole: bool,
@@ -56,7 +66,7 @@ struct Course {
 
 impl Course {
     fn new() -> Self {
-        Self { fronts: Fronts::default(), wholes: Rarely::new(), whole: false, unsure: false }
+        Self { fronts: Fronts::default(), set: 0, wholes: Rarely::new(), whole: false, unsure: false }
     }
 
     /// From where the next claim goes; none from the beginning.
@@ -74,10 +84,15 @@ impl Course {
             self.wholes.took(filled.took);
         }
         self.unsure = !filled.full && !filled.whole;
-        match &filled.fronts {
-            Some(fronts) => self.fronts.join(fronts),
-            // What it had taken may be where it was.
-            None => self.fronts.forget(),
+        // Of a claim that failed nothing is known: what it had taken, if anything, is found from the beginning.
+        let Some(fronts) = &filled.fronts else { return };
+        if filled.whole && filled.full {
+            // There is more behind the fronts than one claim takes: they go on from there. What other claims come to that began
+            // further on is no news.
+            self.fronts.put(fronts);
+            self.set += 1;
+        } else if filled.since == self.set {
+            self.fronts.join(fronts);
         }
     }
 
@@ -113,6 +128,7 @@ impl Claimer {
     /// other's way; while it reads their bodies and commits, the next one may begin.
     pub(crate) async fn run(self) {
         let names = self.kinds.names();
+        let queues: Vec<Arc<str>> = self.queues.iter().map(|queue| queue.as_str().into()).collect();
         let mut pace = Pace::new(self.limits.claim_max as usize * 2);
         let (taken, mut taking) = (Notify::new(), false);
         let (mut claims, mut backlog, mut course) = (FuturesUnordered::new(), false, Course::new());
@@ -142,8 +158,14 @@ impl Claimer {
                 }
                 () = taken.notified(), if taking => taking = false,
                 room = self.free_room(backlog.then(|| pace.claim()), self.concurrency + pace.ahead()), if may_claim => {
+                    let Some(room) = pace.shrink(room) else { continue };
+                    let fronts = course.next();
+                    // Who is told of work doesn't know whose it is.
+                    let everybody = rung || fronts.is_none() || self.bell.notified().now_or_never().is_some();
                     (taking, rung) = (true, false);
-                    claims.push(self.fill(&names, room, course.next(), &taken));
+                    let limit = step(u32::try_from(room.num_permits()).unwrap_or(u32::MAX));
+                    let shares = self.shares().next(&queues, limit as usize, everybody);
+                    claims.push(self.fill(&names, (room, limit), shares, (fronts, course.set), &taken));
                 }
             }
         }
@@ -172,15 +194,19 @@ impl Claimer {
         room
     }
 
-    /// Claims for `room`, from the beginning or from `fronts` on.
+    fn shares(&self) -> &Shares {
+        &self.flights.shares
+    }
+
+    /// Claims `limit` jobs at most, for which there is `room`, by their stations' `shares`; from the beginning or from `fronts` on.
     async fn fill(
         &self,
         names: &[String],
-        mut room: OwnedSemaphorePermit,
-        fronts: Option<Fronts>,
+        (mut room, limit): (OwnedSemaphorePermit, u32),
+        shares: Vec<Share>,
+        (fronts, set): (Option<Fronts>, u64),
         taken: &Notify,
     ) -> Filled {
-        let limit = step(u32::try_from(room.num_permits()).unwrap_or(u32::MAX));
         // What is over makes room for the next claim.
         drop(room.split(room.num_permits() - limit as usize));
         let since = Instant::now();
@@ -192,19 +218,28 @@ impl Claimer {
             told = true;
             taken.notify_one();
         };
-        let claimed = claim_from(&self.database, &request, &fronts.unwrap_or_default(), tell).await;
+        let lanes: Vec<Lane<'_>> = shares
+            .iter()
+            .map(|share| Lane {
+                queue: &share.queue,
+                station: share.station,
+                quota: u32::try_from(share.quota).unwrap_or(u32::MAX),
+            })
+            .collect();
+        let claimed = claim_from(&self.database, &request, &lanes, &fronts.unwrap_or_default(), tell).await;
         // One that failed before it took anything is over, too.
         if !told {
             taken.notify_one();
         }
-        let mut filled = Filled { full: false, whole, fronts: None, took: since.elapsed() };
+        let mut filled = Filled { full: false, whole, since: set, fronts: None, took: since.elapsed() };
         match claimed {
             Ok(claimed) => {
-                filled.full = claimed.len() == limit as usize;
+                filled.full = self.shares().took(&shares, &claimed, limit as usize);
                 filled.fronts = Some(Fronts::of(&claimed));
                 self.send(claimed, room, since).await;
             }
             Err(error) => {
+                self.shares().forget();
                 self.outage.note(&error);
                 tracing::warn!(%error, "a claim failed; the next follows with the next poll");
             }

@@ -23,6 +23,9 @@ use crate::{flights::Flights, isolation::Suspects};
 /// Looks are no further apart while jobs run, so that one that is called off is dropped within a second.
 const LOOK_WHILE_RUNNING: Duration = Duration::from_millis(500);
 
+/// Between two looks, unless the last one left something: where something comes due each moment, they would follow one another.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+
 /// A look that takes no longer may search for due jobs each time.
 const LOOK_IS_CHEAP: Duration = Duration::from_millis(20);
 
@@ -64,6 +67,8 @@ impl Lookout {
 
     async fn look(&self, searches: &mut Rarely) -> Result<Look, jobs::Error> {
         if !searches.may() {
+            // A claim from where the last one ended finds what came since, and is cheap.
+            self.bell.notify_one();
             return glance(&self.database, self.worker, &self.queues, &self.kinds).await;
         }
         let since = Instant::now();
@@ -82,6 +87,7 @@ impl Lookout {
 
     /// Answers how long until the next look.
     fn act(&self, look: Look) -> Duration {
+        self.flights.shares.know(&look.stations);
         for (key, reason) in &look.cancelled {
             self.flights.cancel(*key, reason);
         }
@@ -96,7 +102,7 @@ impl Lookout {
         if look.more {
             return Duration::ZERO;
         }
-        look.next_due_in.unwrap_or(self.poll).clamp(Duration::from_millis(1), self.poll)
+        look.next_due_in.unwrap_or(self.poll).clamp(PAUSE_MIN.min(self.poll), self.poll)
     }
 }
 

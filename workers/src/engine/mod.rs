@@ -10,6 +10,8 @@ mod pace;
 pub(crate) mod pruner;
 mod rarely;
 pub(crate) mod renewer;
+pub(crate) mod share;
+pub(crate) mod sharer;
 pub(crate) mod sweeper;
 pub(crate) mod ticker;
 mod writer;
@@ -29,6 +31,7 @@ use self::{
     finisher::Finisher,
     lookout::{Lookout, listen},
     pruner::Pruner,
+    sharer::Sharer,
     sweeper::Sweeper,
     ticker::Ticker,
 };
@@ -39,6 +42,7 @@ pub(crate) struct Engine {
     pub(crate) claimer: Claimer,
     pub(crate) sweeper: Sweeper,
     pub(crate) pruner: Pruner,
+    pub(crate) sharer: Sharer,
     pub(crate) ticker: Ticker,
     pub(crate) lookout: Lookout,
     /// Where wake-ups come from and which bell they ring; none polls.
@@ -86,6 +90,7 @@ impl Engine {
                 tracker.spawn(alarm.clone().watch("sweeper", self.sweeper.run()));
                 tracker.spawn(alarm.clone().watch("pruner", self.pruner.run()));
                 tracker.spawn(alarm.clone().watch("ticker", self.ticker.run()));
+                tracker.spawn(alarm.clone().watch("sharer", self.sharer.run()));
                 if let Some((url, options, bell)) = self.listener {
                     tracker
                         .spawn(alarm.clone().watch("listener", listen(url, options, queues, bell, self.stop.clone())));

@@ -70,6 +70,7 @@ pub(crate) async fn fate_of(flight: &Flight, running: impl Future<Output = Resul
     if let Some(why) = flight.called_off() {
         return why.fate();
     }
+    flight.begin();
     tokio::select! {
         biased;
         outcome = flight.show(running) => outcome.unwrap_or_else(panicked),

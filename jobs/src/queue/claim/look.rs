@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::{Database, Error, Scope, queue::wait};
+use crate::{Database, Error, Scope, StationId, queue::wait};
 
 /// Jobs whose time has come that one look marks, and as many that have waited long enough. A literal in both statements, for
 /// the sake of their plans.
@@ -23,6 +23,8 @@ pub struct Look {
     pub due: bool,
     /// Whether a suspect waits for a process of its own.
     pub suspects: bool,
+    /// Who shares the queues, with their weights.
+    pub stations: Vec<(StationId, f32)>,
     /// Jobs of this process that somebody asked to stop, with the reason.
     pub cancelled: Vec<(i64, String)>,
 }
@@ -89,10 +91,11 @@ async fn look_around(
                     exists (select from promoted) or $4 and exists (
                         select
                         from unnest($2::text[]) q (queue)
+                        cross join (select id from vtoc.station union all select 0) s
                         cross join lateral (
                             select
                             from vtoc.job_ready r
-                            where r.queue = q.queue and r.due and not r.suspect and r.kind = any($3)
+                            where r.queue = q.queue and (case when r.station_id is null then 0 else r.station_id end) = s.id and r.due and not r.suspect and r.kind = any($3)
                             order by r.priority desc, r.run_at, r.id
                             limit 1
                         ) r
@@ -108,6 +111,8 @@ async fn look_around(
                             limit 1
                         ) r
                     ) as "suspects!",
+                    array(select id from vtoc.station order by id) as "stations!",
+                    array(select weight from vtoc.station order by id) as "weights!",
                     array(select job_id from called_off order by job_id) as "cancelled!",
                     array(select reason from called_off order by job_id) as "reasons!""#,
                 worker,
@@ -125,6 +130,7 @@ async fn look_around(
                 next_due_in: row.next_due_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
                 due: row.due || woken > 0,
                 suspects: row.suspects,
+                stations: row.stations.into_iter().map(StationId).zip(row.weights).collect(),
                 cancelled: row.cancelled.into_iter().zip(row.reasons).collect(),
             })
         })

@@ -26,7 +26,8 @@ use crate::fleet::{done, ended, job};
 async fn claimed(db: &Database, limit: u32) -> Vec<Claimed> {
     static FRONTS: Mutex<Option<Fronts>> = Mutex::new(None);
     let mut fronts = FRONTS.lock().unwrap().take().unwrap_or_default();
-    let claimed = claim_from(db, &Lane::new().claim(limit), &fronts, || ()).await.unwrap();
+    let lane = Lane::new();
+    let claimed = claim_from(db, &lane.claim(limit), &lane.lanes(limit), &fronts, || ()).await.unwrap();
     fronts.join(&Fronts::of(&claimed));
     *FRONTS.lock().unwrap() = Some(fronts);
     claimed

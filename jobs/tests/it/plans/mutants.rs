@@ -1,6 +1,10 @@
 //! That the laws bite: without the index that a statement counts on, it is told of.
 
-use jobs::{PageRequest, Scope, queue::claim::claim, runs};
+use jobs::{
+    PageRequest, Scope,
+    queue::{Fronts, claim::claim_from},
+    runs,
+};
 
 use super::{stage::Stage, work::Lane};
 
@@ -21,7 +25,11 @@ async fn a_missing_index_is_seen() {
 
 async fn both(stage: &mut Stage, how: &str) {
     let lane = Lane::new();
-    stage.pin(&format!("claim {how}"), 50, async |db| drop(claim(db, &lane.claim(50)).await.unwrap())).await;
+    stage
+        .pin(&format!("claim {how}"), 50, async |db| {
+            claim_from(db, &lane.claim(50), &lane.lanes(50), &Fronts::default(), || ()).await.unwrap();
+        })
+        .await;
     let page = PageRequest::default();
     stage.pin(&format!("list {how}"), 50, async |db| drop(runs::list(db, Scope::Fleet, &page).await.unwrap())).await;
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jobs::{
-    ConnectOptions,
+    ConnectOptions, StationId,
     queue::{
-        Claim, Fronts,
-        claim::{claim, claim_from, claim_suspect, look},
+        self, Claim, Fronts,
+        claim::{claim_from, claim_suspect, look},
         lease::{Renewer, clear_blame},
         sweep::{report_death, sweep},
     },
@@ -36,6 +36,15 @@ impl Lane {
         }
     }
 
+    /// Every station's jobs in every queue, as a worker shares a claim out among them.
+    pub(super) fn lanes(&self, limit: u32) -> Vec<queue::Lane<'_>> {
+        let stations = || (0..=8).map(|id| (id > 0).then_some(StationId(id)));
+        // Some of them are empty.
+        let quota = limit.div_ceil(30);
+        let lane = |queue, station| queue::Lane { queue, station, quota };
+        self.queues.iter().flat_map(|queue| stations().map(move |station| lane(queue.as_str(), station))).collect()
+    }
+
     pub(super) fn claim(&self, limit: u32) -> Claim<'_> {
         Claim { worker: worker(1), queues: &self.queues, kinds: &self.kinds, limit, lease: LEASE }
     }
@@ -53,14 +62,16 @@ async fn a_worker_reads_no_more_of_a_full_queue_than_it_takes() {
     for limit in [1, 50, 500] {
         stage
             .pin(&format!("claim {limit}"), limit, async |db| {
-                assert_eq!(claim(db, &lane.claim(limit)).await.unwrap().len(), limit as usize);
+                let claimed =
+                    claim_from(db, &lane.claim(limit), &lane.lanes(limit), &Fronts::default(), || ()).await.unwrap();
+                assert_eq!(claimed.len(), limit as usize);
             })
             .await;
     }
     let mut fronts = Fronts::default();
     stage
         .pin("claim 500 from a front", 500, async |db| {
-            let claimed = claim_from(db, &lane.claim(500), &fronts, || ()).await.unwrap();
+            let claimed = claim_from(db, &lane.claim(500), &lane.lanes(500), &fronts, || ()).await.unwrap();
             assert_eq!(claimed.len(), 500);
             fronts.join(&Fronts::of(&claimed));
         })
