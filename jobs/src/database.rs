@@ -28,9 +28,12 @@ use crate::{
 const IDLE_CONNECTION: Duration = Duration::from_secs(300);
 /// Takes on the role that works on the control plane of the whole fleet.
 pub(crate) const FLEET: &str = "set local role vtoc_queue";
+/// For statements that are planned once: they walk an index in its order and stop. After an analyze the server may think that it is as well to
+/// fetch a queue and sort it, and for as long as it keeps that plan each claim does so.
+const PLANNED: &str = "set local plan_cache_mode = force_generic_plan; set local enable_sort = off";
 /// For statements whose plans are kept: one that reads a table from end to end was good while that was small, and is bad for long. What
 /// the server then thinks that it costs is far from the truth, so nothing is compiled for it.
-const INDEXED: &str = "set local enable_seqscan = off; set local jit = off";
+const INDEXED: &str = "set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off";
 /// How long maintenance waits for a lock: whoever comes after it in the queue waits as long.
 const LOCK_TIMEOUT_MS: u32 = 200;
 
@@ -118,8 +121,7 @@ impl Database {
     /// A transaction of the whole fleet whose statements are planned once, whatever their parameters: for those whose best
     /// plan doesn't depend on them, and which are sent so often that planning them each time would be felt.
     pub(crate) async fn begin_planned(&self) -> Result<Tx, Error> {
-        self.open(&format!("{FLEET}; set local plan_cache_mode = force_generic_plan; {INDEXED}"), Some(Scope::Fleet))
-            .await
+        self.open(&format!("{FLEET}; {PLANNED}; {INDEXED}"), Some(Scope::Fleet)).await
     }
 
     /// A transaction of the whole fleet for statements over tables that are small but for their dead rows.

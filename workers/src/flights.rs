@@ -72,14 +72,14 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    fn new(held: Held, time_limit: Duration, expected: f64) -> Self {
+    fn new(held: Held, time_limit: Duration, counted: f64) -> Self {
         Self {
             held,
             time_limit,
             boarded: Instant::now(),
             began: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            counted: AtomicU64::new(in_micros(expected)),
+            counted: AtomicU64::new(in_micros(counted)),
             landed: AtomicBool::new(false),
             on_thread: AtomicBool::new(false),
             called_off: Mutex::new(None),
@@ -236,15 +236,14 @@ impl Flights {
     ) -> Vec<(Claimed, Arc<Flight>)> {
         self.counters.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
         // The jobs of a claim are of few kinds, and side by side.
-        let mut expected: Option<(Arc<str>, Option<StationId>, f64)> = None;
+        let mut last: Option<(Arc<str>, Option<StationId>, f64)> = None;
         let mut state = self.state();
         let board = |claimed: Claimed| {
             let held = &claimed.held;
             state.leases.entry(held.token).or_insert(Lease { jobs: 0, renewed: since }).jobs += 1;
-            let known = expected.as_ref().filter(|(kind, station, _)| *kind == held.kind && *station == held.station);
-            let seconds =
-                known.map_or_else(|| self.shares.expected(&held.kind, held.station), |(.., seconds)| *seconds);
-            expected = Some((Arc::clone(&held.kind), held.station, seconds));
+            let known = last.as_ref().filter(|(kind, station, _)| *kind == held.kind && *station == held.station);
+            let seconds = known.map_or_else(|| self.shares.counted(&held.kind, held.station), |(.., seconds)| *seconds);
+            last = Some((Arc::clone(&held.kind), held.station, seconds));
             let flight = Arc::new(Flight::new(held.clone(), time_limit(&held.kind), seconds));
             state.flights.insert((held.key, held.token), Arc::clone(&flight));
             (claimed, flight)

@@ -67,9 +67,9 @@ impl Lookout {
 
     async fn look(&self, searches: &mut Rarely) -> Result<Look, jobs::Error> {
         if !searches.may() {
+            let look = glance(&self.database, self.worker, &self.queues, &self.kinds).await?;
             // A claim from where the last one ended finds what came since, and is cheap.
-            self.bell.notify_one();
-            return glance(&self.database, self.worker, &self.queues, &self.kinds).await;
+            return Ok(Look { due: true, ..look });
         }
         let since = Instant::now();
         let look = look(&self.database, self.worker, &self.queues, &self.kinds).await;
@@ -87,7 +87,7 @@ impl Lookout {
 
     /// Answers how long until the next look.
     fn act(&self, look: Look) -> Duration {
-        self.flights.shares.know(&look.stations);
+        let news = self.flights.shares.know(&look.stations);
         for (key, reason) in &look.cancelled {
             self.flights.cancel(*key, reason);
         }
@@ -96,7 +96,7 @@ impl Lookout {
         {
             suspects.start();
         }
-        if look.due {
+        if look.due || news {
             self.bell.notify_one();
         }
         if look.more {

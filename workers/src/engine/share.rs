@@ -19,6 +19,9 @@ use jobs::{
 
 /// What a job of an unknown kind is thought to take, in seconds.
 const UNKNOWN: f64 = 0.01;
+/// What a job is counted with at most before it has taken as much, in seconds: what it was thought to take may be far from the truth, and
+/// who comes begins where the others are.
+const AHEAD_MAX: f64 = 1.0;
 /// What any job takes at least, or nobody would ever have had anything.
 const LEAST: f64 = 1e-6;
 /// How much of what a kind is thought to take is what its last job took.
@@ -66,7 +69,7 @@ struct Lane {
 #[derive(Debug, Default)]
 struct Queue {
     lanes: HashMap<Option<StationId>, Lane>,
-    /// What those who want it have had at least; whoever comes begins here.
+    /// What those who want it, or wanted it last, have had at least; whoever comes begins here.
     clock: f64,
     /// When the other processes were last heard of.
     heard: Option<Instant>,
@@ -75,7 +78,7 @@ struct Queue {
 impl Queue {
     fn tick(&mut self) {
         let least = self.lanes.values().filter(|lane| lane.wanting).map(|lane| lane.had).min_by(f64::total_cmp);
-        self.clock = least.map_or(self.clock, |least| self.clock.max(least));
+        self.clock = least.unwrap_or(self.clock);
     }
 
     /// Deals `room` out: one job after another to whoever has had least.
@@ -162,14 +165,18 @@ impl Shares {
         self.0.lock().expect("no holder of this lock panics")
     }
 
-    /// Who shares the queues, with their weights.
-    pub(crate) fn know(&self, stations: &[(StationId, f32)]) {
-        self.state().weights = stations.iter().map(|(station, weight)| (*station, f64::from(*weight))).collect();
+    /// Who shares the queues, with their weights. Answers whether anybody is new.
+    pub(crate) fn know(&self, stations: &[(StationId, f32)]) -> bool {
+        let weights: HashMap<_, _> = stations.iter().map(|(station, weight)| (*station, f64::from(*weight))).collect();
+        let mut state = self.state();
+        let news = weights.keys().any(|station| !state.weights.contains_key(station));
+        state.weights = weights;
+        news
     }
 
     /// What a station's job of `kind` is counted with when it is claimed, in seconds.
-    pub(crate) fn expected(&self, kind: &Arc<str>, station: Option<StationId>) -> f64 {
-        self.state().expected(kind, station)
+    pub(crate) fn counted(&self, kind: &Arc<str>, station: Option<StationId>) -> f64 {
+        self.state().expected(kind, station).min(AHEAD_MAX)
     }
 
     /// From which lanes a claim for `room` jobs takes how many. Those that are known to want more share it all; with `everybody`
@@ -218,16 +225,20 @@ impl Shares {
         let mut counts = HashMap::new();
         for jobs in claimed.chunk_by(|a, b| a.queue == b.queue && a.station == b.station) {
             let same = |a: &Claimed, b: &Claimed| a.kind == b.kind;
-            let seconds = |jobs: &[Claimed]| {
-                u32::try_from(jobs.len()).map_or(f64::MAX, f64::from) * state.expected(&jobs[0].kind, jobs[0].station)
-            };
-            let cost: f64 = jobs.chunk_by(same).map(seconds).sum();
-            counts.insert((Arc::clone(&jobs[0].queue), jobs[0].station), (jobs.len(), cost));
+            let (mut cost, mut counted) = (0.0, 0.0);
+            for jobs in jobs.chunk_by(same) {
+                let count = u32::try_from(jobs.len()).map_or(f64::MAX, f64::from);
+                let expected = state.expected(&jobs[0].kind, jobs[0].station);
+                cost += count * expected;
+                counted += count * expected.min(AHEAD_MAX);
+            }
+            counts.insert((Arc::clone(&jobs[0].queue), jobs[0].station), (jobs.len(), cost, counted));
         }
         // A claim that was cut short tells of nobody that there is no more.
         let cut = claimed.len() >= limit;
         for share in shares {
-            let (count, cost) = counts.get(&(Arc::clone(&share.queue), share.station)).copied().unwrap_or_default();
+            let (count, cost, counted) =
+                counts.get(&(Arc::clone(&share.queue), share.station)).copied().unwrap_or_default();
             let queue = state.queues.entry(Arc::clone(&share.queue)).or_default();
             let lane = queue.lanes.entry(share.station).or_default();
             let came = count > 0 && !lane.wanting;
@@ -238,7 +249,7 @@ impl Shares {
             }
             if count > 0 {
                 lane.cost = cost / f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-                state.count(&share.queue, share.station, cost);
+                state.count(&share.queue, share.station, counted);
             }
         }
         state.queues.values_mut().for_each(Queue::tick);
@@ -291,7 +302,8 @@ impl Shares {
         let mut state = self.state();
         for known in known {
             let lane = state.lane(&known.queue.as_str().into(), known.station);
-            lane.had = known.had + lane.unsent;
+            // Where it began when it came may not have been heard yet.
+            lane.had = known.had.max(lane.floor) + lane.unsent;
         }
         for queue in state.queues.values_mut() {
             if queue.heard.is_none_or(|heard| heard.elapsed() > STALE) {
@@ -350,7 +362,7 @@ mod tests {
             let mut counts = HashMap::new();
             for job in &jobs {
                 let took = self.takes[&job.station];
-                let counted = self.shares.expected(&job.kind, job.station);
+                let counted = self.shares.counted(&job.kind, job.station);
                 let (queue, station, kind) = (&job.queue, job.station, &job.kind);
                 self.shares.count([Took { queue, station, kind, counted, took, ended: true }]);
                 *self.had.entry(station).or_default() += took;
@@ -424,10 +436,41 @@ mod tests {
         bench.shares.hear(&[had(A, 5_000.0), had(B, 10.0)]);
         let counts = bench.claim(10, false, |_| 1_000);
         assert!((4..=6).contains(&counts[&A]), "{counts:?}");
-        // From then on it is believed.
+        // From then on it is believed, but for where B began, which the others haven't heard yet.
         bench.shares.report();
-        bench.shares.hear(&[had(A, 5_100.0), had(B, 5_020.0)]);
+        bench.shares.hear(&[had(A, 5_100.0), had(B, 20.0)]);
         assert_eq!(bench.claim(10, false, |_| 1_000), HashMap::from([(B, 10)]));
+        assert!(bench.shares.state().queues["q"].lanes[&B].had > 4_990.0);
+    }
+
+    #[test]
+    fn whoever_comes_does_not_wait_for_what_others_were_only_thought_to_take() {
+        let mut bench = Bench::new(&[(1, 1.0), (2, 1.0)]);
+        let only = |other| if other == A { 1_000 } else { 0 };
+        bench.takes = HashMap::from([(A, 3_600.0), (B, 0.01)]);
+        bench.claim(20, true, only);
+        // From now on its jobs are over at once; until one of them is, nobody knows.
+        bench.takes.insert(A, 0.01);
+        let shares = bench.shares.next(&bench.queues, 20, false);
+        let jobs: Vec<_> = (0..20).map(|_| claimed(&bench.queues[0], kind(A), A)).collect();
+        bench.shares.took(&shares, &jobs, 20);
+        let first = bench.claim(20, true, |station| if station == A { 1_000 } else { 5 });
+        assert_eq!(first[&B], 5);
+        let counted = bench.shares.counted(&jobs[0].kind, A);
+        let ends = jobs.iter().map(|job| Took {
+            queue: &job.queue,
+            station: A,
+            kind: &job.kind,
+            counted,
+            took: 0.01,
+            ended: true,
+        });
+        bench.shares.count(ends);
+        let (a, b) = {
+            let state = bench.shares.state();
+            (state.queues["q"].lanes[&A].had, state.queues["q"].lanes[&B].had)
+        };
+        assert!(b - a < 20.0 * AHEAD_MAX, "{b} is {} more than {a}", b - a);
     }
 
     proptest! {

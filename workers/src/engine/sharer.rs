@@ -32,7 +32,8 @@ impl Sharer {
             }
             self.flights.count();
             let reports = self.flights.shares.report();
-            if reports.is_empty() {
+            // While jobs run it hears what the others had, or it would take itself for the only one.
+            if reports.is_empty() && self.flights.len() == 0 {
                 continue;
             }
             match report(&self.database, &self.queues, &reports).await {
