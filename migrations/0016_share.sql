@@ -17,7 +17,10 @@ comment on column vtoc.share.had is 'seconds of workers by the station''s weight
 alter table vtoc.share enable row level security;
 alter table vtoc.share force row level security;
 create policy fleet on vtoc.share to vtoc_queue using (true) with check (true);
+create policy own_station on vtoc.share to vtoc_station
+    using (station_id = (select vtoc.current_station())) with check (station_id = (select vtoc.current_station()));
 grant select, insert, update, delete on vtoc.share to vtoc_queue;
+grant select on vtoc.share to vtoc_station;
 
 -- Not coalesce, which the planner doesn't trust to keep a secret: behind a policy it would sort what the index has in order.
 drop index vtoc.job_ready_claim;

@@ -22,8 +22,9 @@ const ADDS: Rights = [true, true, false, false];
 /// number), and a station's rights.
 type Table = (&'static str, &'static str, &'static str, &'static str, Rights);
 
-const TABLES: [Table; 18] = [
+const TABLES: [Table; 19] = [
     ("station", "id", "slug, callsign, role, default_channel", "'new-{n}', 'NEW', 'ops', 'c'", LOOKS),
+    ("share", "station_id", "queue, had", "'q', 0", LOOKS),
     ("job_body", "station_id", "queue, kind, attempts_max, payload", "'q', 'k', 1, '{}'", LOOKS),
     ("job_kept", "station_id", "id, queue, kind, attempts_max, payload", "{n}, 'q', 'k', 1, '{}'", LOOKS),
     (
