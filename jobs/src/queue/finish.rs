@@ -65,7 +65,8 @@ pub enum Ending {
 }
 
 /// Writes `outcomes` and ends those of `leases` that have no job left. Answers with the attempts, by key and token,
-/// whose result was written; of the others the token was gone. Safe to repeat.
+/// whose result was written; of the others the token was gone. Safe to repeat. An effect under way in one of `leases` may be waited
+/// for: whoever knows of one doesn't name its lease yet.
 ///
 /// # Errors
 /// [`Error::Unavailable`]: nothing is known to be written; the same call may be made again. [`Error::Unstorable`]: nothing

@@ -74,6 +74,7 @@ struct Inner {
 /// A transaction that holds a job.
 struct Effect {
     locked: Locked,
+    token: i64,
     pid: i32,
 }
 
@@ -229,7 +230,10 @@ impl Inner {
     async fn finish(&mut self, results: &[(Job, Token, Came)]) -> Answer {
         let outcomes: Vec<Outcome> =
             results.iter().map(|(job, token, came)| self.outcome(*job, *token, *came)).collect();
-        let leases: Vec<i64> = results.iter().map(|(_, token, _)| self.tokens[*token]).collect();
+        // As a finisher does, which ends no lease of which a handler still has a job.
+        let at_work = |token: &i64| self.open.values().any(|effect| effect.token == *token);
+        let leases =
+            results.iter().map(|(_, token, _)| self.tokens[*token]).filter(|token| !at_work(token)).collect::<Vec<_>>();
         let written = finish(&self.base.database, &outcomes, &leases).await.unwrap();
         let attempts = written.into_iter().map(|(key, token)| (self.number(key), self.claim_number(token)));
         Answer::Written(attempts.collect())
@@ -263,13 +267,13 @@ impl Inner {
         let key = self.jobs[job].key();
         sqlx::query(write).bind(key).execute(&mut **locked.tx()).await.unwrap();
         let (pid,) = sqlx::query_as("select pg_backend_pid()").fetch_one(&mut **locked.tx()).await.unwrap();
-        self.open.insert(process, Effect { locked, pid });
+        self.open.insert(process, Effect { locked, token: self.tokens[token], pid });
         Answer::Held
     }
 
     /// Drops a process' effect, and waits until the server has noticed.
     async fn roll_back(&mut self, process: Process) {
-        let Some(Effect { locked, pid }) = self.open.remove(&process) else { return };
+        let Some(Effect { locked, pid, .. }) = self.open.remove(&process) else { return };
         drop(locked);
         let there = format!("select count(*) from pg_stat_activity where pid = {pid}");
         let gone = async || self.base.count(&there).await == 0;
